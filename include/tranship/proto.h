@@ -1,0 +1,214 @@
+/* Kafka's messages: one table of fields, and fast paths for Fetch, Produce.
+ *
+ * Pure functions over memory: nothing here waits, keeps state or shares it
+ * between threads. Encoders give a request body for tsh_conn_send (without
+ * request header) in one block from malloc, freed by the caller after the
+ * reply. Decoders never read past `size`, never copy, and fail with
+ * TSH_PROTOCOL; what they point to lives as long as the reply's body. */
+#ifndef TRANSHIP_PROTO_H
+#define TRANSHIP_PROTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "tranship/err.h"
+
+typedef struct tsh_text { /* bytes of a message; data NULL means null */
+  const char *data;
+  size_t size;
+} tsh_text;
+
+/* --- the table ---------------------------------------------------------- */
+
+typedef enum tsh_field_type {
+  TSH_F_BOOL, TSH_F_I8, TSH_F_I16, TSH_F_I32, TSH_F_I64, TSH_F_F64,
+  TSH_F_UUID,   /* 16 bytes */
+  TSH_F_TEXT,   /* string */
+  TSH_F_BYTES,  /* bytes and records */
+  TSH_F_STRUCT
+} tsh_field_type;
+
+typedef struct tsh_field {
+  const char *name;               /* Kafka's own; NULL ends a list */
+  uint8_t type;                   /* tsh_field_type */
+  bool array;                     /* a list of that type */
+  int8_t since, until;            /* versions that have it, both included */
+  int8_t null_since;              /* versions where null is allowed, or 127 */
+  int8_t tag;                     /* tagged from version tag_since on, or -1 */
+  int8_t tag_since;
+  int64_t preset;                 /* written when absent; TSH_F_NULL: null */
+  const struct tsh_field *fields; /* of a struct */
+} tsh_field;
+
+#define TSH_F_NULL INT64_MIN /* preset: null instead of empty */
+
+typedef struct tsh_message {
+  const char *name; /* "DescribeProducers" */
+  int16_t api_key;
+  int16_t min, max;     /* versions this table describes */
+  int16_t flexible;     /* first version with compact and tagged fields */
+  int16_t version;      /* used unless asked otherwise */
+  bool writes;          /* class: changes the cluster or its logs */
+  const tsh_field *request, *response;
+} tsh_message;
+
+const tsh_message *tsh_message_find(const char *name);  /* or NULL */
+const tsh_message *tsh_message_of(int16_t api_key);     /* or NULL */
+const tsh_message *tsh_message_at(size_t index);        /* or NULL: the end */
+/* "NOT_LEADER_OR_FOLLOWER", ...; "UNKNOWN(n)" is NULL here. */
+const char *tsh_kafka_error_name(int code);
+/* The kind a Kafka error code stands for, and whether it may pass. */
+tsh_kind tsh_kafka_error_kind(int code, bool *retriable);
+
+typedef struct tsh_value {
+  bool null;
+  int64_t integer; /* bool and integers */
+  double real;
+  tsh_text bytes;  /* text, bytes, uuid */
+} tsh_value;
+
+/* Told what a message holds, in its order. `list` and `open` return false for
+ * nothing; any function pointer may be NULL. */
+typedef struct tsh_visitor {
+  void *user;
+  /* A list with `count` items (-1: null) begins and ends. */
+  void (*list)(void *user, const tsh_field *field, int64_t count);
+  void (*list_end)(void *user, const tsh_field *field);
+  /* A struct begins and ends; `field` NULL for the message itself. */
+  void (*open)(void *user, const tsh_field *field);
+  void (*open_end)(void *user, const tsh_field *field);
+  /* A null struct, or a value; inside a list it is the next item. */
+  void (*value)(void *user, const tsh_field *field, const tsh_value *value);
+} tsh_visitor;
+
+int tsh_message_decode(const tsh_message *msg, bool response, int16_t version,
+                       const void *data, size_t size, const tsh_visitor *visitor,
+                       tsh_err *err);
+
+/* Asked for what a message shall hold, in its order. */
+typedef struct tsh_source {
+  void *user;
+  /* Enters field or, inside a list, item `index` (from 0; -1 outside). For a
+   * list sets *count. 1 = there, 0 = absent (preset is written), negative =
+   * the kind, with err filled. `enter` that gave 1 is followed by `leave`. */
+  int (*enter)(void *user, const tsh_field *field, int64_t index,
+               int64_t *count, tsh_err *err);
+  void (*leave)(void *user, const tsh_field *field);
+  /* A plain value, same results. */
+  int (*value)(void *user, const tsh_field *field, int64_t index,
+               tsh_value *out, tsh_err *err);
+} tsh_source;
+
+int tsh_message_encode(const tsh_message *msg, bool response, int16_t version,
+                       const tsh_source *source, struct iovec *out,
+                       tsh_err *err);
+
+/* --- Fetch (versions 11, 12; 13 with topic ids) -------------------------- */
+
+#define TSH_API_PRODUCE 0
+#define TSH_API_FETCH 1
+
+typedef struct tsh_fetch_limits {
+  int32_t max_wait_ms, min_bytes, max_bytes;
+  bool committed; /* isolation level read_committed */
+} tsh_fetch_limits;
+
+typedef struct tsh_fetch_want {
+  tsh_text topic;       /* up to version 12 */
+  uint8_t topic_id[16]; /* from version 13 */
+  int32_t partition;
+  int32_t leader_epoch; /* current, or -1 */
+  int32_t last_epoch;   /* of the last fetched record, or -1; from 12 */
+  int64_t offset;
+  int32_t max_bytes;
+} tsh_fetch_want;
+
+/* A full fetch without a session. Neighbours of one topic share its entry. */
+int tsh_fetch_encode(int16_t version, const tsh_fetch_limits *limits,
+                     const tsh_fetch_want *wants, size_t count,
+                     struct iovec *out, tsh_err *err);
+
+typedef struct tsh_fetched {
+  tsh_text topic;          /* up to version 12 */
+  const uint8_t *topic_id; /* from version 13 */
+  int32_t partition;
+  int16_t error;           /* Kafka's code; 0 = none */
+  int64_t high_watermark, last_stable, log_start;
+  int32_t diverging_epoch; /* -1: none (version 12: the log was truncated) */
+  int64_t diverging_end;
+  int32_t leader_id, leader_epoch; /* -1 unless told beside an error */
+  const uint8_t *aborted;  /* see tsh_aborted_next */
+  int32_t aborted_count;
+  uint8_t *records;        /* whole batches, the last one maybe cut off */
+  size_t records_size;
+} tsh_fetched;
+
+typedef struct tsh_fetch_iter { /* private */
+  uint8_t *at, *end;
+  int64_t topics, parts;
+  tsh_text topic;
+  const uint8_t *topic_id;
+  int16_t version;
+} tsh_fetch_iter;
+
+/* Reads the answer's head; error is the whole request's Kafka code. */
+int tsh_fetch_open(tsh_fetch_iter *iter, int16_t version, uint8_t *data,
+                   size_t size, int16_t *error, tsh_err *err);
+/* 1 and the next partition, 0 at the end, or negative. */
+int tsh_fetch_next(tsh_fetch_iter *iter, tsh_fetched *out, tsh_err *err);
+/* Takes the next aborted transaction off `fetched`; false at the end. */
+bool tsh_aborted_next(tsh_fetched *fetched, int16_t version,
+                      int64_t *producer_id, int64_t *first_offset);
+
+/* --- Produce (versions 8 to 12; 13 with topic ids) ----------------------- */
+
+typedef struct tsh_produce_item { /* one batch; one item per partition */
+  tsh_text topic;       /* up to version 12 */
+  uint8_t topic_id[16]; /* from version 13 */
+  int32_t partition;
+  struct iovec head, body; /* the batch in one or two pieces; not copied */
+} tsh_produce_item;
+
+/* The request as a scatter list over one block and the items' own memory. */
+typedef struct tsh_gather {
+  struct iovec *parts;
+  int count;
+  size_t size; /* bytes in all parts */
+  void *block; /* private */
+} tsh_gather;
+
+/* acks=all. Neighbours of one topic share its entry. */
+int tsh_produce_encode(int16_t version, const char *transactional_id,
+                       int32_t timeout_ms, const tsh_produce_item *items,
+                       size_t count, tsh_gather *out, tsh_err *err);
+void tsh_gather_free(tsh_gather *gather);
+
+typedef struct tsh_produced {
+  tsh_text topic;          /* up to version 12 */
+  const uint8_t *topic_id; /* from version 13 */
+  int32_t partition;
+  int16_t error;
+  int64_t base_offset;     /* -1 with an error */
+  int64_t append_time;     /* ms, -1 for CreateTime topics */
+  int64_t log_start;
+  int32_t bad_record;      /* index of the first refused record, or -1 */
+  tsh_text text;           /* the broker's words, or null */
+  int32_t leader_id, leader_epoch; /* -1 unless told beside an error (10) */
+} tsh_produced;
+
+typedef struct tsh_produce_iter { /* private */
+  const uint8_t *at, *end;
+  int64_t topics, parts;
+  tsh_text topic;
+  const uint8_t *topic_id;
+  int16_t version;
+} tsh_produce_iter;
+
+int tsh_produce_open(tsh_produce_iter *iter, int16_t version, const void *data,
+                     size_t size, tsh_err *err);
+/* 1 and the next partition, 0 at the end, or negative. */
+int tsh_produce_next(tsh_produce_iter *iter, tsh_produced *out, tsh_err *err);
+
+#endif

@@ -31,18 +31,17 @@ typedef enum tsh_field_type {
 } tsh_field_type;
 
 typedef struct tsh_field {
-  const char *name;               /* Kafka's own; NULL ends a list */
-  uint8_t type;                   /* tsh_field_type */
-  bool array;                     /* a list of that type */
-  int8_t since, until;            /* versions that have it, both included */
-  int8_t null_since;              /* versions where null is allowed, or 127 */
-  int8_t tag;                     /* tagged from version tag_since on, or -1 */
-  int8_t tag_since;
-  int64_t preset;                 /* written when absent; TSH_F_NULL: null */
+  const char *name;    /* Kafka's own; NULL ends a list of fields */
+  uint8_t type;        /* tsh_field_type */
+  bool list;           /* a list of that type */
+  bool never;          /* always written as its preset */
+  int8_t since, gone;  /* first version with it, first without (0: none) */
+  int8_t null_from;    /* first version that allows null, plus 1; 0: none */
+  int8_t tag;          /* tag plus 1, 0: not tagged ... */
+  int8_t tag_from;     /* ... from this version on */
+  int64_t preset;      /* written when absent; nullable fields: null */
   const struct tsh_field *fields; /* of a struct */
 } tsh_field;
-
-#define TSH_F_NULL INT64_MIN /* preset: null instead of empty */
 
 typedef struct tsh_message {
   const char *name; /* "DescribeProducers" */
@@ -57,7 +56,7 @@ typedef struct tsh_message {
 const tsh_message *tsh_message_find(const char *name);  /* or NULL */
 const tsh_message *tsh_message_of(int16_t api_key);     /* or NULL */
 const tsh_message *tsh_message_at(size_t index);        /* or NULL: the end */
-/* "NOT_LEADER_OR_FOLLOWER", ...; "UNKNOWN(n)" is NULL here. */
+/* "NOT_LEADER_OR_FOLLOWER", ...; NULL for a code not known here. */
 const char *tsh_kafka_error_name(int code);
 /* The kind a Kafka error code stands for, and whether it may pass. */
 tsh_kind tsh_kafka_error_kind(int code, bool *retriable);
@@ -69,8 +68,9 @@ typedef struct tsh_value {
   tsh_text bytes;  /* text, bytes, uuid */
 } tsh_value;
 
-/* Told what a message holds, in its order. `list` and `open` return false for
- * nothing; any function pointer may be NULL. */
+/* Told what a message holds, in its order; any of its functions may be NULL.
+ * Fields that a version does not have are not mentioned; absent tagged fields
+ * neither. */
 typedef struct tsh_visitor {
   void *user;
   /* A list with `count` items (-1: null) begins and ends. */
@@ -139,8 +139,9 @@ typedef struct tsh_fetched {
   int32_t diverging_epoch; /* -1: none (version 12: the log was truncated) */
   int64_t diverging_end;
   int32_t leader_id, leader_epoch; /* -1 unless told beside an error */
-  const uint8_t *aborted;  /* see tsh_aborted_next */
+  const uint8_t *aborted, *aborted_end; /* see tsh_fetched_aborted */
   int32_t aborted_count;
+  bool compact;            /* private */
   uint8_t *records;        /* whole batches, the last one maybe cut off */
   size_t records_size;
 } tsh_fetched;
@@ -159,8 +160,8 @@ int tsh_fetch_open(tsh_fetch_iter *iter, int16_t version, uint8_t *data,
 /* 1 and the next partition, 0 at the end, or negative. */
 int tsh_fetch_next(tsh_fetch_iter *iter, tsh_fetched *out, tsh_err *err);
 /* Takes the next aborted transaction off `fetched`; false at the end. */
-bool tsh_aborted_next(tsh_fetched *fetched, int16_t version,
-                      int64_t *producer_id, int64_t *first_offset);
+bool tsh_fetched_aborted(tsh_fetched *fetched, int64_t *producer_id,
+                         int64_t *first_offset);
 
 /* --- Produce (versions 8 to 12; 13 with topic ids) ----------------------- */
 

@@ -170,7 +170,7 @@ function M.read(fields, body, what, report)
       or field.position and body[field.position] ~= nil
     if not given then
       if field.default ~= nil then
-        out[field.name] = field.default
+        out[field.name] = M.value(field, field.default, report)
       elseif field.required then
         report("E0109", ("%s needs '%s'"):format(what, field.name), field.desc)
       end

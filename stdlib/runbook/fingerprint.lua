@@ -1,0 +1,125 @@
+--- What a runbook says, as one number: equal for two declarations that mean the
+-- same. Data by sorted names, functions by their code without line numbers and
+-- by the values they close over; secrets only by name.
+
+local kinds = require "runbook.kinds"
+local question = require "base.question"
+
+local M = {}
+
+local Writer = {}
+Writer.__index = Writer
+
+function Writer:put(text) self.out[#self.out + 1] = text end
+
+local function sorted_names(value)
+  local names = {}
+  for name in next, value do names[#names + 1] = name end
+  table.sort(names, function(a, b)
+    if type(a) == type(b) and type(a) ~= "table" and type(a) ~= "boolean" then
+      return a < b
+    end
+    return type(a) .. tostring(a) < type(b) .. tostring(b)
+  end)
+  return names
+end
+
+function Writer:func(value)
+  value = self.raw[value] or value
+  local info = debug.getinfo(value, "S")
+  if not self.sources[info.source:sub(2)] then
+    return self:put("library " .. info.short_src)
+  elseif self.seen[value] then
+    return self:put("function again")
+  end
+  self.seen[value] = true
+  self:put("function " .. string.dump(value, true))
+  local i = 1
+  while true do
+    local name, closed = debug.getupvalue(value, i)
+    if not name then break end
+    if name ~= "_ENV" then
+      self:put(" " .. name .. "=")
+      self:value(closed)
+    end
+    i = i + 1
+  end
+end
+
+function Writer:table(value)
+  if self.seen[value] then return self:put("table again") end
+  self.seen[value] = true
+  self:put("{")
+  for _, name in ipairs(sorted_names(value)) do
+    if name ~= "pos" and name ~= "where" then
+      self:value(name)
+      self:put("=")
+      self:value(value[name])
+      self:put(",")
+    end
+  end
+  self:put("}")
+end
+
+function Writer:value(value)
+  local kind = type(value)
+  if kind == "string" then
+    self:put(("%q"):format(value))
+  elseif kind == "function" then
+    self:func(value)
+  elseif kind == "userdata" then
+    self:put("secret")
+  elseif kind ~= "table" then
+    self:put(tostring(value))
+  elseif kinds.path(value) then
+    self:put("<" .. kinds.path(value) .. ">")
+  elseif kinds.of(value) == "goal" then
+    self:put("goal " .. value.title .. " about " .. tostring(value.subject))
+    self:table(value.args)
+    self:table(value.def)
+  elseif question.is(value) then
+    self:put(("question %s for %s"):format(value.title,
+      tostring(value.steady_ms)))
+  elseif value.title and self.is_step[value] then
+    self:put("step " .. value.title)
+  else
+    self:table(value)
+  end
+end
+
+--- A text that says everything a book declares.
+---@param d tranship.Declaration
+---@return string
+function M.text(d)
+  local writer = setmetatable({ out = {}, seen = {}, raw = d.raw or {},
+    sources = d.sources, is_step = {} }, Writer)
+  for _, item in ipairs(d.items) do writer.is_step[item] = true end
+  local own = d.runbook or {}
+  writer:value { own.name, own.version or "", own.owner or "", own.order or "" }
+  for _, name in ipairs(sorted_names(d.params)) do
+    local param = d.params[name]
+    writer:put("param " .. name .. " " .. param.kind .. "=")
+    writer:value(param.secret and tostring(param.from) or param.value)
+  end
+  for _, list in ipairs { d.clusters, d.workloads, d.bridges } do
+    for _, object in ipairs(list) do
+      writer:put("<" .. kinds.path(object) .. ">")
+      writer:table(d.fields[object])
+    end
+  end
+  for _, item in ipairs(d.items) do
+    writer:put(item.kind .. " " .. item.title)
+    writer.is_step[item] = nil
+    writer:table(item)
+    writer.is_step[item] = true
+  end
+  return table.concat(writer.out)
+end
+
+---@param d tranship.Declaration
+---@return string hex
+function M.of(d)
+  return require "vm.sys".sha256(M.text(d))
+end
+
+return M

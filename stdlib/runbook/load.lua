@@ -1,0 +1,246 @@
+--- Loads a runbook: read as text, declared in a sandbox, checked, declared once
+-- more in a fresh state, compared. Nothing is contacted. Everything wrong is
+-- collected; a book exists only when there is no error.
+
+local book = require "runbook.book"
+local check = require "runbook.check"
+local context = require "base.context"
+local declaration = require "runbook.declaration"
+local err = require "base.err"
+local face = require "runbook.face"
+local kinds = require "runbook.kinds"
+local recipes = require "runbook.recipes"
+local sandbox = require "vm.sandbox"
+local schema = require "base.schema"
+local words = require "runbook.words"
+
+local M = {}
+
+local LIMITS = {
+  memory = 64 * 1024 * 1024, instructions = 200 * 1000 * 1000,
+  slice_ms = 250, output = 1024 * 1024,
+}
+
+--- What a script may be used to from elsewhere, and what there is instead.
+local ELSEWHERE = {
+  os = "run:now() and run:random(n) are there inside goals",
+  io = "a runbook reads no files; give values as parameters",
+  debug = "use log", package = "use require",
+  coroutine = "use parallel, or together inside goals",
+  load = "a runbook is all in its text", loadstring = "a runbook is all in its text",
+  dofile = "use require", loadfile = "use require",
+  collectgarbage = "memory is looked after", print = "use log",
+  setmetatable = "use plain tables", getmetatable = "use plain tables",
+  rawget = "use plain tables", rawset = "use plain tables",
+  _G = "declare locals",
+}
+
+---@class tranship.LoadOptions
+---@field params? table<string, any>  parameters given from outside
+---@field recipes? string[]  further folders of recipes
+---@field sources? table<string, string>  read from this archive, never from disk
+---@field lenient? boolean   parameters may be missing (for `check`)
+---@field once? boolean      do not declare a second time
+---@field blind? boolean     leave secrets unread
+
+--- Names of words and of the safe library, for did-you-mean.
+local function names_in(environment, known)
+  local names = {}
+  for name in next, known do names[#names + 1] = name end
+  for name in next, environment do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- What happens when a script names something that was never declared.
+local function strangers(d, environment, known, is_recipe)
+  local stray = {}
+  return {
+    __index = function(_, name)
+      if known[name] ~= nil then return known[name] end
+      if stray[name] ~= nil then return stray[name] end
+      local declares = require "runbook.schema".words[name]
+      if is_recipe and declares then
+        d:problem("E0702", nil, ("a recipe cannot declare, and '%s' does")
+          :format(name), "recipes make goals; the runbook declares")
+      elseif ELSEWHERE[name] then
+        d:problem("E0506", nil, ("'%s' is not there for runbooks"):format(name),
+          ELSEWHERE[name])
+      else
+        d:problem("E0102", nil, ("'%s' was never declared"):format(
+          tostring(name)), schema.suggest(tostring(name),
+          names_in(environment, known)))
+      end
+      return kinds.nothing
+    end,
+    __newindex = function(_, name, value)
+      d:problem("E0103", nil, ("'%s' would be a new global"):format(
+        tostring(name)), ("write local %s = ..."):format(tostring(name)))
+      stray[name] = value
+    end,
+    __metatable = "environment",
+  }
+end
+
+--- Calls a script's function within the limits of its box; raises what it
+-- raised, so that goals and inline functions fail alike.
+local function caller(box)
+  return function(f, ...)
+    local results = table.pack(box:call(f, ...))
+    if results[1] == nil and results[2] ~= nil then
+      local why = results[2]
+      if type(why) == "string" then
+        why = err.new { kind = "script", origin = "runbook", message = why }
+      end
+      err.raise(why)
+    end
+    return table.unpack(results, 1, results.n)
+  end
+end
+
+--- "bus.lua:12: message" in its parts.
+local function take_apart(text)
+  local file, line, message = text:match("^(.-):(%d+): ([^\n]*)")
+  if file then return file, tonumber(line), message end
+  return nil, nil, text:match("^[^\n]*")
+end
+
+--- Notes what stopped a source: a syntax error, a raised error, a limit.
+local function note_stop(d, path, why, code)
+  local text = err.is(why) and why.message or tostring(why)
+  if err.is(why) and why.kind == "limit" then code = "E0504" end
+  if err.is(why) and why.code and tostring(why.code):find("^[EW]%d") then
+    code = why.code
+  end
+  local file, line, message = take_apart(text)
+  d:problem(code, { file = file or path, line = line }, message)
+end
+
+--- Runs sources of one declaration: the runbook, and recipes it requires.
+local function runner(d, box, call)
+  local run
+  local require_recipe = recipes.requirer(d, function(...) return run(...) end)
+  run = function(path, text, is_recipe)
+    local known = is_recipe and words.of_recipes(call)
+      or words.of_runbooks(d, call)
+    known.require = require_recipe
+    local environment = box:environment()
+    setmetatable(environment, strangers(d, environment, known, is_recipe))
+    face.note_script("@" .. path)
+    local main, why = box:load(text, "@" .. path, environment)
+    if not main then
+      note_stop(d, path, why, "E0101")
+      return false
+    end
+    if is_recipe then return pcall(main) end
+    local results = table.pack(box:call(main))
+    if results[1] == nil and results[2] ~= nil then
+      note_stop(d, path, results[2], "E0114")
+      return false
+    end
+    return true, results[1]
+  end
+  return run
+end
+
+--- Declares `d.file` once.
+local function declare(d)
+  local box = sandbox.new(LIMITS)
+  local call = caller(box)
+  local now = { phase = "declare", declaration = d }
+  return context.with(now, function()
+    local run = runner(d, box, call)
+    local finished = run(d.file, d.sources[d.file], false)
+    if d.pending and finished then
+      book.arrange(d, call)
+      check.run(d)
+    end
+    d.box = box
+    return finished
+  end)
+end
+
+local function new_declaration(path, text, options)
+  local d = declaration.new {
+    file = path, sources = { [path] = text }, given = options.params,
+    lenient = options.lenient,
+  }
+  local folders = options.recipes
+  d.recipes = type(folders) == "string" and { folders } or folders
+  d.archive, d.blind = options.sources, options.blind
+  return d
+end
+
+local function has_error(problems)
+  for _, problem in ipairs(problems) do
+    if problem.severity == "error" then return true end
+  end
+  return false
+end
+
+local SECOND_TIME = [[
+local arguments = ...
+return require "runbook.load".fingerprint(arguments)
+]]
+
+--- The fingerprint of a declaration in this very state, for the second time.
+---@param arguments string  JSON of path, sources, params, recipes
+---@return string
+function M.fingerprint(arguments)
+  local options = require "vm.json".decode(arguments)
+  local d = new_declaration(options.path, options.sources[options.path], {
+    params = options.params, lenient = true, recipes = options.recipes,
+    sources = options.sources, blind = true,
+  })
+  declare(d)
+  return require "runbook.fingerprint".of(d)
+end
+
+--- Declares again in a fresh state and compares.
+local function compare(d, options, fingerprint)
+  local again, why = sandbox.fresh(SECOND_TIME, require "vm.json".encode {
+    path = d.file, sources = d.sources, params = d.given,
+    recipes = d.recipes,
+  })
+  if again ~= fingerprint then
+    d:problem("E0505", { file = d.file, line = 1 },
+      "declared a second time, the runbook says something else",
+      not again and tostring(why)
+      or "something in it depends on more than its text and parameters")
+  end
+  return options
+end
+
+--- Loads a runbook.
+---@async
+---@param path string
+---@param options? tranship.LoadOptions
+---@return tranship.Book? book, tranship.Problem[] problems  warnings too, when there is a book
+function M.book(path, options)
+  options = options or {}
+  local text, why
+  if options.sources then
+    text = options.sources[path]
+    why = "not in the archive"
+  else
+    text, why = require "vm.sys".read_file(path)
+  end
+  if not text then
+    return nil, { { code = "E0115", severity = "error", file = path,
+      message = "the runbook cannot be read: " .. tostring(why) } }
+  end
+  local d = new_declaration(path, text, options)
+  local finished = declare(d)
+  if finished and not has_error(d.problems) then
+    local fingerprint = require "runbook.fingerprint".of(d)
+    if not options.once then compare(d, options, fingerprint) end
+    if not has_error(d.problems) then
+      local made = book.of(d, fingerprint)
+      made.box = d.box
+      return made, check.sort(d.problems)
+    end
+  end
+  return nil, check.sort(d.problems)
+end
+
+return M

@@ -1,0 +1,227 @@
+--- The outline of a source: which calls with tables and texts stand where, and
+-- where each field of those tables begins. It is read only when a problem must
+-- be pointed at, and never decides what a runbook means; Lua does that.
+
+local syntax = require "runbook.syntax"
+
+local M = {}
+
+---@class tranship.OutlineTable
+---@field line integer
+---@field col integer
+---@field fields table<string, table>  { line, col, inner? } by name
+---@field items table[]                 the same, by position
+---@field twice table[]                 fields written twice
+
+---@class tranship.OutlineCall
+---@field name string     last part of what is called: "step", "shaped_like"
+---@field line integer
+---@field col integer
+---@field last_line integer  where its last argument begins
+---@field title? string   its first argument, when that is a text
+---@field titled_by_code? boolean  its first argument is an expression
+---@field body? tranship.OutlineTable  its last table
+---@field binding? string the local it is assigned to
+
+local OPENS = { ["function"] = true, ["if"] = true, ["do"] = true,
+  ["repeat"] = true }
+local CLOSES = { ["end"] = true, ["until"] = true }
+local CLOSER = { ["("] = ")", ["["] = "]" }
+
+local Reader = {}
+Reader.__index = Reader
+
+function Reader:peek(offset) return self.tokens[self.i + (offset or 0)] end
+
+function Reader:is(text, offset)
+  local token = self:peek(offset)
+  return token ~= nil and token.kind ~= "string" and token.text == text
+end
+
+--- A name and what follows it: a.b:c "text" { ... } (...).
+function Reader:chain(binding)
+  local first = self:peek()
+  local name = first.text
+  self.i = self.i + 1
+  local call
+  while true do
+    local token = self:peek()
+    if not token then break end
+    if (self:is(".") or self:is(":")) and self:peek(1)
+      and self:peek(1).kind == "name" then
+      name, call = self:peek(1).text, nil
+      self.i = self.i + 2
+    elseif token.kind == "string" or self:is("{") or self:is("(") then
+      if not call then
+        call = { name = name, line = first.line, col = first.col,
+          binding = binding }
+        self.calls[#self.calls + 1] = call
+      end
+      call.last_line = token.line
+      self:argument(call, token)
+    elseif self:is("[") then
+      self.i = self.i + 1
+      self:skip_to("]")
+    else
+      break
+    end
+  end
+end
+
+function Reader:argument(call, token)
+  if token.kind == "string" then
+    call.title = call.title or token.value
+    self.i = self.i + 1
+  elseif token.text == "{" then
+    call.body = self:table()
+  else
+    local inside = self:peek(1)
+    if inside and inside.kind == "string" and self:is(")", 2) then
+      call.title = call.title or inside.value
+    elseif not call.title then
+      call.titled_by_code = true
+    end
+    self.i = self.i + 1
+    if self:is("{") then call.body = self:table() end
+    self:skip_to(")")
+  end
+end
+
+--- Past the closing bracket, reading the calls on the way.
+function Reader:skip_to(closer)
+  while self:peek() do
+    if self:is(closer) then
+      self.i = self.i + 1
+      return
+    end
+    self:step()
+  end
+end
+
+--- One token, bracket or chain.
+function Reader:step()
+  local token = self:peek()
+  local closer = token.kind == "operator" and CLOSER[token.text]
+  if token.kind == "name" then
+    local binding
+    if self.i > 2 and self:is("=", -1) and self:is("local", -3) then
+      binding = self:peek(-2).text
+    end
+    self:chain(binding)
+  elseif closer then
+    self.i = self.i + 1
+    self:skip_to(closer)
+  elseif self:is("{") then
+    self:table()
+  else
+    self.i = self.i + 1
+  end
+end
+
+--- The value of a field or item: up to the comma or brace that ends it.
+function Reader:value()
+  local start, depth = self:peek(), 0
+  local inner
+  if self:is("{") then inner = self:table() end
+  while self:peek() do
+    local token = self:peek()
+    if depth == 0 and (self:is(",") or self:is(";") or self:is("}")) then break end
+    if token.kind == "keyword" then
+      if OPENS[token.text] then depth = depth + 1 end
+      if CLOSES[token.text] then depth = math.max(0, depth - 1) end
+    end
+    self:step()
+  end
+  return start and { line = start.line, col = start.col, inner = inner }
+end
+
+function Reader:table()
+  local open = self:peek()
+  local out = { line = open.line, col = open.col, fields = {}, items = {},
+    twice = {} }
+  self.i = self.i + 1
+  while self:peek() and not self:is("}") do
+    local before = self.i
+    local token = self:peek()
+    if token.kind == "name" and self:is("=", 1) then
+      self.i = self.i + 2
+      local value = self:value() or {}
+      local field = { line = token.line, col = token.col, name = token.text,
+        inner = value.inner }
+      if out.fields[token.text] then out.twice[#out.twice + 1] = field end
+      out.fields[token.text] = field
+    elseif self:is("[") then
+      self.i = self.i + 1
+      self:skip_to("]")
+      self:value()
+    else
+      out.items[#out.items + 1] = self:value()
+    end
+    if self:is(",") or self:is(";") then self.i = self.i + 1 end
+    if self.i == before then self.i = before + 1 end
+  end
+  self.i = self.i + 1
+  return out
+end
+
+local Outline = {}
+Outline.__index = Outline
+
+--- The call at a place: by line and name, then by title.
+---@param place tranship.Place
+---@return tranship.OutlineCall?
+function Outline:call(place)
+  local best, rank = nil, 0
+  for _, call in ipairs(self.calls) do
+    if call.line <= place.line and place.line <= call.last_line then
+      local points = call.line == place.line and 2 or 1
+      if call.name == place.word then points = points + 4 end
+      if place.title and call.title == place.title then points = points + 8 end
+      if place.title and call.title and call.title ~= place.title then
+        points = points - 3
+      end
+      if points > rank then best, rank = call, points end
+    end
+  end
+  return best
+end
+
+local function follow(found, at)
+  while at and found do
+    local part = at.field and found.fields[at.field] or at.item
+      and found.items[at.item]
+    if not part then return nil end
+    if not at.inner or not part.inner then return part end
+    found, at = part.inner, at.inner
+  end
+end
+
+--- Line and column of a place, narrowed to a field or item of its table.
+---@param place tranship.Place
+---@param at? table
+---@return integer line, integer? col
+function Outline:locate(place, at)
+  local call = self:call(place)
+  if not call then return place.line, place.col end
+  local part = at and call.body and follow(call.body, at)
+  if part then return part.line, part.col end
+  return call.line, call.col
+end
+
+local kept = {}
+
+--- The outline of a source text (kept for the next question).
+---@param text string
+---@return table outline  with `calls` in order of appearance
+function M.of(text)
+  local outline = kept[text]
+  if outline then return outline end
+  local reader = setmetatable({ tokens = syntax.tokens(text), i = 1,
+    calls = {} }, Reader)
+  while reader:peek() do reader:step() end
+  outline = setmetatable({ calls = reader.calls }, Outline)
+  kept[text] = outline
+  return outline
+end
+
+return M

@@ -1,0 +1,329 @@
+--- The bridge's engine: claims the bridge, follows its topic, keeps one flow
+-- per partition, and writes down what was reached. `tranship mirror` runs it.
+
+local kafka = require "vm.kafka"
+local log = require "vm.log"
+local mirror = require "vm.mirror"
+local sys = require "vm.sys"
+local task = require "vm.task"
+local err = require "base.err"
+local flow = require "mirror.flow"
+local names = require "mirror.names"
+local record = require "mirror.record"
+local side = require "mirror.side"
+local survey = require "mirror.survey"
+local topic = require "mirror.topic"
+
+local M = {}
+M.__index = M
+M.__name = "bridge.engine"
+
+local FLUSH_MS = 1000       -- progress is written this often at most
+local HURRY_FLUSH_MS = 50   -- ... while somebody waits for it
+local HURRY_MS = 10000
+local SURVEY_MS = 3000
+local PREDECESSOR_MS = 3000 -- an older engine gets this long to say goodbye
+local LEAVE_MS = 5000       -- ... and flows this long to be answered
+
+local function refuse(kind, format, ...)
+  return nil, err.new {
+    kind = kind, origin = "bridge", message = format:format(...),
+  }
+end
+
+--- An engine for the bridge `spec.name`; `spec.from` and `spec.to` hold name
+-- and bootstrap. `spec.no_producer_id` is for the one test that needs doubles.
+function M.new(spec)
+  local self = setmetatable({
+    spec = spec, name = spec.name, sides = {}, clients = {}, flows = {},
+    running = {}, serial = 0, dirty = {}, seen = {}, tasks = {},
+    done = task.flag(), instance = sys.hex(sys.random(8)),
+  }, M)
+  for _, at in ipairs { "from", "to" } do
+    self.sides[at] = side.new(spec[at])
+    self.clients[at] = kafka.open {
+      bootstrap = spec[at].bootstrap, name = spec[at].name,
+    }
+  end
+  local client = function() return self.clients.to end
+  self.topic = topic.new(spec.name, client, client)
+  self.ledger = self.topic.ledger
+  return self
+end
+
+function M:on_target(name) return names.on_target(self.policy.names, name) end
+
+--- Is this the bridge we were told, between the clusters we were told?
+local function recognise(self)
+  local there, why = self.topic:exists()
+  if there == nil then return nil, why end
+  if not there then
+    return refuse("not found", "bridge %s was never opened: %s has no topic %s",
+      self.name, self.spec.to.name, self.topic.name)
+  end
+  local ok
+  ok, why = self.topic:refresh()
+  if not ok then return nil, why end
+  local bridge = self.ledger.bridge
+  if self.ledger.problems[1] then return nil, self.ledger.problems[1] end
+  if not bridge then
+    return refuse("conflict", "topic %s holds no bridge", self.topic.name)
+  end
+  for _, at in ipairs { "from", "to" } do
+    ok, why = self.sides[at]:describe {}
+    if not ok then return nil, why end
+    if self.sides[at].id ~= bridge[at].id then
+      return refuse("conflict", "bridge %s joins cluster %s as '%s', but %s "
+        .. "is cluster %s", self.name, bridge[at].id, at,
+        self.spec[at].bootstrap, self.sides[at].id)
+    end
+  end
+  self.policy = bridge
+  return bridge
+end
+
+local function is_gone(claim)
+  if claim.host ~= sys.hostname() then return false end
+  local found = sys.process(claim.pid)
+  return not found or found.start_time ~= claim.start_time
+end
+
+--- Claims the bridge. A claim made at the same moment by another engine has
+-- the same number: the later one in the log claims again.
+local function claim(self)
+  local before = self.ledger.claim
+  repeat
+    local number = self.ledger.claim and self.ledger.claim.number or 0
+    self.generation = number + 1
+    local me = sys.process(sys.pid()) or {}
+    local said = {
+      instance = self.instance, number = self.generation,
+      host = sys.hostname(), pid = sys.pid(), start_time = me.start_time,
+      since = sys.time(),
+    }
+    local ok, why = self.topic:write({ { record.key.claim, said } }, true)
+    if not ok then return nil, why end
+    if self.ledger.claim.instance ~= self.instance then
+      return refuse("conflict", "another engine claimed bridge %s at the same "
+        .. "time", self.name)
+    end
+  until self.ledger.claims[self.generation] == 1
+  if not before then return true end
+  local function said_goodbye(ledger)
+    return ledger.goodbye and ledger.goodbye.instance == before.instance
+  end
+  if not said_goodbye(self.ledger) and not is_gone(before) then
+    log.warn(("the engine before (process %s on %s) has not said goodbye; "
+      .. "waiting"):format(tostring(before.pid), tostring(before.host)))
+    self.topic:await(PREDECESSOR_MS, said_goodbye)
+  end
+  return true
+end
+
+--- Takes progress of all flows that have some.
+local function collect(self)
+  local list = {}
+  for one in pairs(self.dirty) do
+    local some = one:records()
+    table.move(some, 1, #some, #list + 1, list)
+  end
+  self.dirty = {}
+  return list
+end
+
+function M:touch(one) self.dirty[one] = true end
+
+--- Writes progress that was not written yet, then `list`, and reads the topic
+-- back: afterwards it is certain that no newer engine had claimed the bridge
+-- when these records got into the log.
+---@async
+function M:announce(list)
+  local all = collect(self)
+  table.move(list, 1, #list, #all + 1, all)
+  local ok, why = self.topic:write(all, true)
+  if not ok then return nil, why end
+  if self.ledger.claim.instance ~= self.instance then
+    self.done:set "superseded"
+    return refuse("closed", "a newer engine has claimed bridge %s", self.name)
+  end
+  return true
+end
+
+local function flush(self)
+  while true do
+    local hurried = self.hurry and task.now() < self.hurry
+    task.sleep(hurried and HURRY_FLUSH_MS or FLUSH_MS)
+    local list = collect(self)
+    if #list > 0 then
+      local ok, why = self.topic:write(list)
+      if not ok then log.error("progress not written: " .. tostring(why)) end
+    end
+  end
+end
+
+--- Hands a flow's partition to the copier.
+function M:launch(one, start)
+  self.serial = self.serial + 1
+  start.id = one.id .. "#" .. self.serial
+  if self.spec.no_producer_id then start.producer_id = -1 end
+  self.running[start.id] = one
+  one.run_id = start.id
+  local ok, why = self.copier:start(start)
+  if not ok then self:landed(one) end
+  return ok, why
+end
+
+--- Fills the rest of a hole's story in: the copier goes on behind it.
+function M:go_on(one, positions)
+  local ok, why = self.copier:resume(one.run_id, positions)
+  if not ok then return nil, why end
+end
+
+function M:landed(one)
+  if one.run_id then self.running[one.run_id] = nil end
+  one.run_id = nil
+end
+
+--- Takes a flow out of the copier: its last word, once every request in flight
+-- has been answered and every event it sent before lies in its inbox.
+---@async
+function M:land(one)
+  local last = self.copier:stop(one.run_id)
+  task.sleep(0)
+  self:landed(one)
+  return last
+end
+
+local function pump(self)
+  while true do
+    local events, why = self.copier:next()
+    if not events then return nil, why end
+    for _, event in ipairs(events) do
+      local one = self.running[event.id]
+      if one then one.inbox:push(event) end
+    end
+  end
+end
+
+--- Looks at what the run wants now, after each batch of the bridge's topic.
+local function heed(self)
+  local ledger = self.ledger
+  if ledger.claim.instance ~= self.instance then
+    self.done:set "superseded"
+  elseif ledger.wanted and ledger.wanted.state == "closed" then
+    self.done:set "closed"
+  end
+  if ledger.ask ~= self.seen_ask then
+    self.seen_ask, self.hurry = ledger.ask, task.now() + HURRY_MS
+  end
+  for name, entry in pairs(ledger.topics) do
+    if entry.want ~= self.seen[name] then
+      self.seen[name], self.hurry = entry.want, task.now() + HURRY_MS
+      for _, one in pairs(self.flows) do
+        if one.topic == name then one.inbox:push { kind = "wanted" } end
+      end
+    end
+  end
+end
+
+--- Begins to copy a partition, if that is not done already.
+function M:ensure_flow(name, partition)
+  local id = name .. "/" .. partition
+  if self.flows[id] then return end
+  local one = flow.new(self, name, partition)
+  self.flows[id] = one
+  one.task = self:spawn(id, function() return one:run() end)
+end
+
+--- A task whose end with an error is the engine's end.
+function M:spawn(what, fn)
+  local made = task.spawn(function()
+    local ok, why = fn()
+    if not ok and why then
+      self.failure = why
+      log.error(("%s: %s"):format(what, tostring(why)))
+      self.done:set "failed"
+    end
+  end)
+  self.tasks[#self.tasks + 1] = made
+  return made
+end
+
+local function look_round(self)
+  while true do
+    local ok, why = survey.look(self)
+    if not ok then log.warn("survey: " .. tostring(why)) end
+    task.sleep(SURVEY_MS)
+  end
+end
+
+--- Ends every flow in order, then says goodbye in the topic. A superseded
+-- engine leaves the position to its successor.
+local function leave(self, reason)
+  for _, one in pairs(self.flows) do one.inbox:push { kind = "leave" } end
+  task.deadline(LEAVE_MS, function()
+    for _, one in pairs(self.flows) do one.task:join() end
+  end)
+  local list = {}
+  local goodbye = {
+    instance = self.instance, time = sys.time(), state = reason,
+  }
+  if reason ~= "superseded" then
+    list = collect(self)
+    list[#list + 1] = { record.key.engine, goodbye }
+  end
+  list[#list + 1] = { record.key.goodbye, goodbye }
+  local ok, why = self.topic:write(list)
+  if not ok then log.error("no goodbye: " .. tostring(why)) end
+end
+
+local function close(self)
+  for _, one in ipairs(self.tasks) do one:cancel() end
+  if self.copier then self.copier:close() end
+  self.topic:close()
+  for _, at in ipairs { "from", "to" } do
+    self.sides[at]:close()
+    self.clients[at]:close()
+  end
+end
+
+--- Works until asked to stop; the reason: "closed", "stopped", "superseded".
+---@async
+---@return string? reason, tranship.Err?
+function M:run()
+  local _ <close> = setmetatable({}, { __close = function() close(self) end })
+  local ok, why = recognise(self)
+  if not ok then return nil, why end
+  if self.ledger.wanted and self.ledger.wanted.state == "closed" then
+    return refuse("closed", "bridge %s is closed; open it again first",
+      self.name)
+  end
+  ok, why = claim(self)
+  if not ok then return nil, why end
+  self.copier, why = mirror.open { memory = self.spec.memory }
+  if not self.copier then return nil, why end
+  for name, entry in pairs(self.ledger.topics) do
+    self.seen[name] = entry.want
+  end
+  self.seen_ask = self.ledger.ask
+  self:spawn("the bridge's topic", function()
+    return self.topic:follow(function() heed(self) end)
+  end)
+  self:spawn("copier", function() return pump(self) end)
+  self:spawn("progress", function() return flush(self) end)
+  ok, why = self:announce { { record.key.engine, {
+    instance = self.instance, time = sys.time(), state = "running",
+  } } }
+  if not ok then return nil, why end
+  self:spawn("survey", function() return look_round(self) end)
+  log.info(("bridge %s: engine %d works"):format(self.name, self.generation))
+  local reason = self.done:wait()
+  leave(self, reason)
+  if reason == "failed" then return nil, self.failure end
+  return reason
+end
+
+--- Asks the engine to end in order.
+function M:stop() self.done:set "stopped" end
+
+return M

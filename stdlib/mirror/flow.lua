@@ -1,0 +1,409 @@
+--- The copy of one partition: a task that owns its legs and its place in the
+-- copier. It takes one message at a time from its inbox: what the copier
+-- reports, what the run wants. What may pass is tried again with growing
+-- waits; what may not is a halt, and stays one until somebody acts.
+
+local task = require "vm.task"
+local log = require "vm.log"
+local halt = require "mirror.halt"
+local ledger = require "mirror.ledger"
+local prepare = require "mirror.prepare"
+local record = require "mirror.record"
+local resume = require "mirror.resume"
+local survey = require "mirror.survey"
+local turn = require "mirror.turn"
+
+local M = {}
+M.__index = M
+M.__name = "bridge.flow"
+
+local BACKOFF_MS = { first = 50, most = 5000 }
+local SAME_TROUBLE = 5 -- refusals of the same kind at the same offset
+
+--- A flow of topic (as the source names it) and partition; `run` starts it.
+function M.new(engine, topic, partition)
+  local part = engine.ledger:partition(topic, partition)
+  return setmetatable({
+    engine = engine, topic = topic, partition = partition,
+    id = topic .. "/" .. partition, inbox = task.queue(),
+    at = part and part.at or nil, unsaved = {}, tries = {},
+  }, M)
+end
+
+--- The side "from" or "to".
+function M:side(name) return self.engine.sides[name] end
+
+function M:name_on(side)
+  return side == "from" and self.topic or self.engine:on_target(self.topic)
+end
+
+--- The ids of the topic on both sides now.
+---@async
+function M:topic_ids()
+  local ids = {}
+  for _, side in ipairs { "from", "to" } do
+    local leader, why = self:side(side):leader(self:name_on(side),
+      self.partition)
+    if not leader then return nil, why end
+    ids[side] = leader.topic_id
+  end
+  return ids
+end
+
+function M:forget()
+  for _, side in ipairs { "from", "to" } do
+    self:side(side):forget(self:name_on(side))
+  end
+end
+
+--- Records a leg, and reads back that no newer engine has taken over.
+---@async
+function M:announce_leg(leg)
+  local key = record.key.leg(self.topic, self.partition, leg.leg,
+    self.engine.generation)
+  local ok, why = self.engine:announce { { key, leg } }
+  if not ok then return nil, why end
+  return leg
+end
+
+--- A copy of `leg` under the next epoch, from offset `at` (same on both sides).
+function M.raised(_, leg, at)
+  local next_leg = {}
+  for name, value in pairs(leg) do next_leg[name] = value end
+  next_leg.epoch = leg.epoch + 1
+  next_leg.since = { from = at, to = at, sequence = 0 }
+  return next_leg
+end
+
+--- From here on the leg is mapped, and why.
+function M:go_on_mapped(leg, source, target, sequence, why)
+  local reads, writes = ledger.sides(leg)
+  local mapped = {}
+  for name, value in pairs(leg) do mapped[name] = value end
+  mapped.mapped_at = { [reads] = source, [writes] = target }
+  mapped.mapped_why = why
+  mapped.since = { [reads] = source, [writes] = target, sequence = sequence }
+  log.warn(("%s goes on mapped from source offset %d: %s")
+    :format(self.id, source, why))
+  self.at = nil
+  return self:announce_leg(mapped)
+end
+
+--- Notes the flow's state; the engine writes it with its next flush.
+function M:say(state, text, reason, range)
+  local at = {}
+  for name, value in pairs(self.at or {}) do at[name] = value end
+  at.state, at.text, at.reason, at.range = state, text, reason, range
+  self.at = at
+  self.engine:touch(self)
+end
+
+--- Keeps acknowledged runs for the next flush; neighbours become one.
+function M:keep(leg, runs)
+  if ledger.is_same(leg) then return end
+  for _, run in ipairs(runs or {}) do
+    local last = self.open_run
+    if last and last.leg == leg.leg and run.source == last.source + last.count
+      and run.target == last.target + last.count then
+      last.count = last.count + run.count
+    else
+      last = {
+        leg = leg.leg, source = run.source, target = run.target,
+        count = run.count,
+      }
+      self.open_run = last
+    end
+    self.unsaved[last.source] = last
+  end
+end
+
+--- Records that say where the flow is: segments first, then the position.
+function M:records()
+  local list = {}
+  for start, run in pairs(self.unsaved) do
+    list[#list + 1] = {
+      record.key.segment(self.topic, self.partition, run.leg, start,
+        self.engine.generation),
+      { source = run.source, target = run.target, count = run.count },
+    }
+  end
+  self.unsaved = {}
+  if self.at then
+    list[#list + 1] = { record.key.at(self.topic, self.partition), self.at }
+  end
+  return list
+end
+
+--- Takes in what the copier says has been acknowledged.
+local function take_in(flow, event)
+  if not event.source_offset then return end
+  local leg, at = flow.leg, flow.at
+  flow:keep(leg, event.segments)
+  local last_end, last_epoch = event.source_end, event.source_epoch
+  flow.at = {
+    leg = leg.leg, epoch = leg.epoch, state = "copying",
+    source = event.source_offset, target = event.target_offset,
+    sequence = event.sequence,
+    source_end = last_end and last_end >= 0 and last_end or at.source_end,
+    source_epoch = last_epoch and last_epoch >= 0 and last_epoch
+      or at.source_epoch,
+  }
+  flow.engine:touch(flow)
+end
+
+local on = {}
+
+function on.wanted(flow)
+  if flow:is_turning(flow.leg) then return turn.when_drained(flow) end
+end
+
+on.progress = on.wanted
+
+function on.leave() return "leave" end
+
+function on.check(flow)
+  local doubt, log_end = survey.suspect(flow)
+  if not doubt then return end
+  flow:land()
+  local _, writes = ledger.sides(flow.leg)
+  local low, high = flow.at.target, log_end
+  if low == high then return "again" end
+  return nil, halt.new(doubt, { side = writes, from = math.min(low, high),
+    to = math.max(low, high) }, "%s: the target's log ends at offset %d, but "
+    .. "this bridge wrote up to %d: %s", flow.id, high, low,
+    doubt == "foreign" and "somebody else writes to the target"
+    or "it was cut back")
+end
+
+function on.hole(flow, event)
+  local leg, at = flow.leg, flow.at
+  local next_leg, rest, log_end = prepare.markers(flow, leg, event,
+    at.sequence)
+  if next_leg then
+    flow.leg = next_leg
+    flow.at = {
+      leg = leg.leg, epoch = next_leg.epoch, state = "copying",
+      source = event.to, target = event.to, sequence = rest,
+      source_end = at.source_end, source_epoch = at.source_epoch,
+    }
+    flow.engine:touch(flow)
+    return flow.engine:go_on(flow, {
+      target_offset = event.to, producer_epoch = next_leg.epoch,
+      sequence = rest,
+    })
+  elseif type(rest) ~= "string" then
+    return nil, rest
+  end
+  flow:land()
+  local ok, why = flow:go_on_mapped(flow.leg, event.from, log_end,
+    flow.at.sequence, rest)
+  if not ok then return nil, why end
+  return "again"
+end
+
+local stopped = {}
+
+function on.stopped(flow, event)
+  flow.engine:landed(flow)
+  local act = stopped[event.reason]
+  if act then return act(flow, event, flow.leg) end
+  return nil, halt.new(event.reason, nil, "%s: %s", flow.id,
+    tostring(event.err or event.reason))
+end
+
+stopped.failed = function(_, event) return nil, event.err end
+
+function stopped.leader(flow, event)
+  flow:forget()
+  return nil, event.err or "a leader moved"
+end
+stopped.denied = stopped.leader
+
+--- The target refuses our sequence: something we do not know of was appended.
+-- Late requests of a predecessor show up once; a stranger every time.
+local function refused(flow, event)
+  flow:forget()
+  local at = event.target_offset
+  local tries = flow.tries
+  tries.count = tries.at == at and tries.count + 1 or 1
+  tries.at = at
+  if tries.count < SAME_TROUBLE then return nil, event.err or event.reason end
+  return nil, halt.new(event.reason == "fenced" and "fenced" or "foreign",
+    { side = select(2, ledger.sides(flow.leg)), from = at, to = at },
+    "%s: the target refuses to go on at offset %d (%s)", flow.id, at,
+    tostring(event.err or event.reason))
+end
+stopped.sequence, stopped.fenced = refused, refused
+
+function stopped.transactional(flow, event, leg)
+  local ok, why = flow:go_on_mapped(leg, event.source_offset,
+    event.target_offset, event.sequence,
+    "transactions from source offset " .. event.source_offset)
+  if not ok then return nil, why end
+  return "again"
+end
+
+function stopped.out_of_range(flow, event, leg)
+  local reads = ledger.sides(leg)
+  return nil, halt.new("out_of_range", { side = reads,
+    from = event.source_offset, to = event.log_start }, "%s: the source no "
+    .. "longer holds offsets %d to %d (its log is %s to %s): they were "
+    .. "removed before they were copied", flow.id, event.source_offset,
+    (event.log_start or event.source_offset + 1) - 1,
+    tostring(event.log_start), tostring(event.log_end))
+end
+
+function stopped.foreign(flow, event, leg)
+  local _, writes = ledger.sides(leg)
+  return nil, halt.new("foreign", { side = writes, from = event.expected,
+    to = event.got }, "%s: somebody else writes to the target: offset %d was "
+    .. "expected, %d was given", flow.id, event.expected, event.got)
+end
+
+function stopped.diverged(flow, event, leg)
+  local reads = ledger.sides(leg)
+  return nil, halt.new("diverged", { side = reads,
+    from = event.diverged_at or event.source_offset,
+    to = event.source_offset }, "%s: the source's log was cut back to offset "
+    .. "%s after %d had been copied", flow.id,
+    tostring(event.diverged_at or "?"), event.source_offset)
+end
+
+function stopped.topic_id(flow, event, leg)
+  flow:forget()
+  local reads = ledger.sides(leg)
+  return nil, halt.new("topic_id", { side = reads, from = event.source_offset,
+    to = event.source_offset }, "%s: the topic was made again on %s after "
+    .. "source offset %d", flow.id, flow:side(reads).name,
+    event.source_offset)
+end
+
+--- Does the run want another leg than this one?
+function M:is_turning(leg)
+  local wanted = self.engine.ledger.topics[self.topic]
+  wanted = wanted and wanted.want
+  return wanted and wanted.leg > leg.leg and wanted
+end
+
+--- Hands the partition to the copier.
+local function launch(flow, leg, start)
+  local reads, writes = ledger.sides(leg)
+  local ends = {}
+  for _, side in ipairs { reads, writes } do
+    local leader, why = flow:side(side):leader(flow:name_on(side),
+      flow.partition)
+    if not leader then return nil, why end
+    ends[side] = {
+      host = leader.host, port = leader.port, topic = flow:name_on(side),
+      partition = flow.partition, topic_id = leader.topic_id,
+      leader_epoch = leader.epoch,
+      last_epoch = side == reads and flow.at.source_epoch or nil,
+    }
+  end
+  start.source, start.target = ends[reads], ends[writes]
+  return flow.engine:launch(flow, start)
+end
+
+--- Takes the partition out of the copier, with all that it acknowledged.
+---@async
+function M:land()
+  local id = self.run_id
+  if not id then return end
+  local last = self.engine:land(self)
+  local mark, others = {}, {}
+  self.inbox:push(mark)
+  local event = self.inbox:pop()
+  while event ~= mark do
+    if event.id == id then
+      take_in(self, event)
+    else
+      others[#others + 1] = event
+    end
+    event = self.inbox:pop()
+  end
+  if last then take_in(self, last) end
+  for _, other in ipairs(others) do self.inbox:push(other) end
+end
+
+--- Copies until something has to be decided anew.
+local function copy(flow, leg)
+  local start, why = resume.position(flow, leg)
+  if not start then return nil, why end
+  local before = flow.at and flow.at.leg == leg.leg and flow.at or {}
+  flow.leg = leg
+  flow.at = {
+    leg = leg.leg, epoch = leg.epoch, source = start.source_offset,
+    target = start.target_offset, sequence = start.sequence,
+    source_end = before.source_end, source_epoch = before.source_epoch,
+  }
+  local ok
+  ok, why = launch(flow, leg, start)
+  if not ok then return nil, why end
+  flow:say "copying"
+  local verdict
+  verdict, why = on.wanted(flow)
+  while not verdict and not why do
+    local event = flow.inbox:pop()
+    take_in(flow, event)
+    if event.kind == "progress" then flow.backoff = nil end
+    verdict, why = on[event.kind](flow, event)
+  end
+  flow:land()
+  return verdict, why
+end
+
+local function once(flow)
+  local leg = flow.engine.ledger:leg(flow.topic, flow.partition)
+  local why
+  if not leg then
+    local wanted = flow.engine.ledger.topics[flow.topic]
+    wanted = wanted and wanted.want or { leg = 1, writer = "from" }
+    leg, why = prepare.first_leg(flow, wanted.leg, wanted.writer)
+    if not leg then return nil, why end
+  end
+  flow.leg = leg
+  if turn.is_under_way(flow) then return turn.begin(flow) end
+  local verdict
+  verdict, why = copy(flow, leg)
+  if verdict == "turn" then return turn.begin(flow) end
+  return verdict, why
+end
+
+local function rest(flow, ms)
+  task.deadline(ms, function()
+    repeat
+      local event = flow.inbox:pop()
+      flow.left = flow.left or event.kind == "leave"
+    until flow.left
+  end)
+end
+
+local function wait_for_orders(flow)
+  repeat
+    local event = flow.inbox:pop()
+    flow.left = event.kind == "leave"
+  until flow.left or event.kind == "wanted"
+end
+
+--- The flow's life, in a task of its own.
+---@async
+function M:run()
+  while not self.left do
+    local verdict, why = once(self)
+    if verdict == "leave" then
+      self.left = true
+    elseif halt.is(why) then
+      log.error(tostring(why))
+      self:say("stopped", why.text, why.reason, why.range)
+      wait_for_orders(self)
+    elseif why then
+      local ms = self.backoff or BACKOFF_MS.first
+      self.backoff = math.min(ms * 2, BACKOFF_MS.most)
+      log.warn(("%s: %s; again in %d ms"):format(self.id, tostring(why), ms))
+      self:say("waiting", tostring(why))
+      rest(self, ms)
+    end
+  end
+end
+
+return M

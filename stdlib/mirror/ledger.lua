@@ -1,0 +1,180 @@
+--- What the bridge's topic says, folded: one plain object, no I/O.
+-- Both faces hold one: the run to see what was reached, the engine to see
+-- what is wanted. Offsets are always kept per cluster side, `from` and `to`,
+-- whatever way a leg copies.
+
+local record = require "mirror.record"
+
+local M = {}
+M.__index = M
+
+--- An empty ledger.
+function M.new()
+  return setmetatable({
+    topics = {}, claims = {}, position = 0, problems = {},
+  }, M)
+end
+
+local function entry(ledger, name)
+  local topic = ledger.topics[name]
+  if not topic then
+    topic = { name = name, partitions = {} }
+    ledger.topics[name] = topic
+  end
+  return topic
+end
+
+local function partition_of(ledger, name, number)
+  local partitions = entry(ledger, name).partitions
+  local part = partitions[number]
+  if not part then
+    part = { legs = {}, turns = {}, segments = {}, last = 0 }
+    partitions[number] = part
+  end
+  return part
+end
+
+local fold = {}
+
+for _, kind in ipairs { "bridge", "wanted", "engine", "goodbye", "ask" } do
+  fold[kind] = function(ledger, said) ledger[kind] = said.value end
+end
+
+function fold.claim(ledger, said)
+  local number = said.value.number
+  ledger.claim = said.value
+  ledger.claims[number] = (ledger.claims[number] or 0) + 1
+end
+
+function fold.want(ledger, said)
+  entry(ledger, said.topic).want = said.value
+end
+
+function fold.at(ledger, said)
+  partition_of(ledger, said.topic, said.partition).at = said.value
+end
+
+--- Keeps `value` under `number` unless a later claim has spoken already.
+local function newest(map, number, generation, value)
+  local known = map[number]
+  if known and known.generation > generation then return end
+  value.generation = generation
+  map[number] = value
+end
+
+function fold.turn(ledger, said)
+  local part = partition_of(ledger, said.topic, said.partition)
+  newest(part.turns, said.path[2], said.path[3], said.value)
+end
+
+function fold.leg(ledger, said)
+  local part = partition_of(ledger, said.topic, said.partition)
+  newest(part.legs, said.path[2], said.path[3], said.value)
+  part.last = math.max(part.last, said.path[2])
+end
+
+function fold.seg(ledger, said)
+  local part = partition_of(ledger, said.topic, said.partition)
+  local leg, start = said.path[2], said.path[3]
+  local runs = part.segments[leg] or {}
+  part.segments[leg] = runs
+  -- What was acknowledged stays true: of two runs the longer one says more.
+  local known = runs[start]
+  if not known or known.count < said.value.count then
+    runs[start] = said.value
+  end
+end
+
+--- Takes a record in. Unreadable ones are kept in `problems`, never guessed.
+function M:fold(rec)
+  self.position = rec.offset + 1
+  local said, why = record.decode(rec)
+  if why then
+    self.problems[#self.problems + 1] = why
+  elseif said and fold[said.kind] then
+    fold[said.kind](self, said)
+  end
+end
+
+--- The partition's record, or nil when it has none yet.
+function M:partition(topic, number)
+  local found = self.topics[topic]
+  return found and found.partitions[number]
+end
+
+--- The newest leg of a partition, or nil.
+function M:leg(topic, number)
+  local part = self:partition(topic, number)
+  return part and part.legs[part.last]
+end
+
+--- Which side writes a topic now: "from", "to", or "turning" in between.
+-- A topic without legs belongs to those who always wrote it.
+function M:writer(topic)
+  local found = self.topics[topic]
+  if not found then return "from" end
+  local wanted = found.want
+  local seen
+  for _, part in pairs(found.partitions) do
+    local leg = part.legs[part.last]
+    if leg then
+      if wanted and leg.leg < wanted.leg then return "turning" end
+      if seen and seen ~= leg.writer then return "turning" end
+      seen = leg.writer
+    end
+  end
+  return seen or (wanted and wanted.writer) or "from"
+end
+
+--- The highest leg number of any partition of the topic, wanted ones included.
+function M:leg_number(topic)
+  local found = self.topics[topic]
+  local number = found and found.want and found.want.leg or 0
+  for _, part in pairs(found and found.partitions or {}) do
+    number = math.max(number, part.last)
+  end
+  return number
+end
+
+--- The segments of a leg, by source offset: { {source, target, count}, ... }.
+function M:segments(topic, number, leg)
+  local part = self:partition(topic, number)
+  local list = {}
+  for _, run in pairs(part and part.segments[leg] or {}) do
+    list[#list + 1] = run
+  end
+  table.sort(list, function(a, b) return a.source < b.source end)
+  return list
+end
+
+--- Sides of a leg: where it reads and where it writes.
+function M.sides(leg)
+  if leg.writer == "from" then return "from", "to" end
+  return "to", "from"
+end
+
+--- Does the leg still hold one offset for both sides?
+function M.is_same(leg)
+  return leg.kind == "same" and not leg.mapped_at
+end
+
+--- Names of all topics known, sorted.
+function M:names()
+  local names = {}
+  for name in pairs(self.topics) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- Partition numbers of a topic, sorted.
+function M:numbers(topic)
+  local numbers = {}
+  local found = self.topics[topic]
+  for number in pairs(found and found.partitions or {}) do
+    numbers[#numbers + 1] = number
+  end
+  table.sort(numbers)
+  return numbers
+end
+
+return M

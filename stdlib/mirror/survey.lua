@@ -1,0 +1,118 @@
+--- What there is to copy: looks at both clusters again and again, makes what is
+-- missing on the copying side, and gives every partition a flow.
+
+local log = require "vm.log"
+local ledger = require "mirror.ledger"
+local names = require "mirror.names"
+
+local M = {}
+
+local NOT_COPIED = { -- the target decides these
+  ["follower.replication.throttled.replicas"] = true,
+  ["leader.replication.throttled.replicas"] = true,
+}
+
+--- Settings that were made on the topic itself.
+local function own_configs(client, name)
+  local found, why = client:configs("topic", { name })
+  if not found then return nil, why end
+  local configs = {}
+  for key, setting in pairs(found[name] or {}) do
+    if setting.source == "topic" and not NOT_COPIED[key] then
+      configs[key] = setting.value
+    end
+  end
+  return configs
+end
+
+local function create(engine, name, shape)
+  local configs, why = own_configs(engine.clients.from, name)
+  if not configs then return nil, why end
+  local brokers = 0
+  for _ in pairs(engine.sides.to.brokers) do brokers = brokers + 1 end
+  local replicas = shape.partitions[0] and shape.partitions[0].replicas or 1
+  local target = engine:on_target(name)
+  local done
+  done, why = engine.clients.to:create_topics { {
+    name = target, partitions = shape.count,
+    replication = math.min(replicas, brokers), configs = configs,
+  } }
+  local problem = why or done[1] and done[1].err
+  if problem and problem.kind ~= "exists" then return nil, problem end
+  log.info(("created %s with %d partitions"):format(target, shape.count))
+  return true
+end
+
+local function grow(engine, side, name, total)
+  local done, why = engine.clients[side]:add_partitions {
+    { name = name, total = total },
+  }
+  local problem = why or done[1] and done[1].err
+  if problem then return nil, problem end
+  log.info(("%s on %s grew to %d partitions"):format(name,
+    engine.sides[side].name, total))
+  return true
+end
+
+--- One topic: both sides shaped alike, a flow for each partition.
+local function attend(engine, name, from, to)
+  local writer = engine.ledger:writer(name)
+  if writer == "turning" then return true end
+  local target = engine:on_target(name)
+  local ok, why = true, nil
+  if not to then
+    ok, why = create(engine, name, from)
+  elseif writer == "from" and to.count < from.count then
+    ok, why = grow(engine, "to", target, from.count)
+  elseif writer == "to" and from.count < to.count then
+    ok, why = grow(engine, "from", name, to.count)
+  end
+  if not ok then return nil, why end
+  local copied = writer == "from" and from or to
+  for number = 0, copied.count - 1 do engine:ensure_flow(name, number) end
+  return true
+end
+
+--- One look at everything.
+---@async
+function M.look(engine)
+  local from, why = engine.sides.from:describe()
+  if not from then return nil, why end
+  local to
+  to, why = engine.sides.to:describe()
+  if not to then return nil, why end
+  for name, shape in pairs(from) do
+    if names.carries(engine.policy, name) then
+      local ok, problem = attend(engine, name, shape,
+        to[engine:on_target(name)])
+      if not ok then log.warn(("%s: %s"):format(name, tostring(problem))) end
+    end
+  end
+  for _, one in pairs(engine.flows) do one.inbox:push { kind = "check" } end
+  return true
+end
+
+--- Has somebody else written to the target of an idle flow, or cut its log?
+-- Seen twice in a row with nothing copied in between, it is so.
+---@async
+---@return "foreign"|"diverged"|nil, integer? log_end
+function M.suspect(flow)
+  local at = flow.at
+  if not at.source_end or at.source < at.source_end then
+    flow.doubt = nil
+    return
+  end
+  local _, writes = ledger.sides(flow.leg)
+  local log_end = flow:side(writes):log_end(flow:name_on(writes),
+    flow.partition)
+  if not log_end or log_end == at.target then
+    flow.doubt = nil
+    return
+  end
+  local doubt = flow.doubt
+  flow.doubt = { target = at.target, log_end = log_end }
+  if not doubt or doubt.target ~= at.target then return end
+  return log_end > at.target and "foreign" or "diverged", log_end
+end
+
+return M

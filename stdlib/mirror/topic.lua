@@ -1,0 +1,182 @@
+--- The bridge's topic itself: read whole, follow, write.
+-- One partition, compacted, on the target. Everything run and engine tell
+-- each other goes through it, and it is all a successor needs.
+
+local task = require "vm.task"
+local err = require "base.err"
+local record = require "mirror.record"
+local ledger = require "mirror.ledger"
+
+local M = {}
+M.__index = M
+M.__name = "bridge.topic"
+
+local READ_AT_ONCE = 1000 -- records
+
+--- What the topic is created with.
+function M.shape(name, brokers)
+  return {
+    name = record.topic_name(name), partitions = 1,
+    replication = math.min(3, brokers),
+    configs = { ["cleanup.policy"] = "compact" },
+  }
+end
+
+--- A handle on bridge `name`; nothing is asked of the cluster yet.
+---@param name string
+---@param reader_of fun(): userdata  gives the vm.kafka client for reading
+---@param writer_of fun(): userdata  gives the one for writing
+function M.new(name, reader_of, writer_of)
+  return setmetatable({
+    name = record.topic_name(name), ledger = ledger.new(),
+    _reader_of = reader_of, _writer_of = writer_of,
+    _moved = task.flag(), _following = false,
+  }, M)
+end
+
+--- Is the topic there?
+---@async
+---@return boolean?, tranship.Err?
+function M:exists()
+  local found, why = self._reader_of():describe_topics { self.name }
+  if not found then return nil, why end
+  return found[self.name] ~= nil
+end
+
+local function ends(self)
+  local list, why = self._reader_of():offsets {
+    { topic = self.name, partition = 0, at = "end" },
+  }
+  if not list then return nil, why end
+  if list[1].err then return nil, list[1].err end
+  return list[1].offset
+end
+
+local function reader(self)
+  if not self._reader then
+    local made, why = self._reader_of():reader {
+      partitions = {
+        { topic = self.name, partition = 0, from = self.ledger.position },
+      },
+      isolation = "uncommitted",
+    }
+    if not made then return nil, why end
+    self._reader = made
+  end
+  return self._reader
+end
+
+--- Waits for records and folds them in.
+---@async
+function M:pull()
+  local from, why = reader(self)
+  if not from then return nil, why end
+  local records
+  records, why = from:read(READ_AT_ONCE)
+  if not records then return nil, why end
+  for _, rec in ipairs(records) do self.ledger:fold(rec) end
+  if #records > 0 then
+    local moved = self._moved
+    self._moved = task.flag()
+    moved:set(true)
+  end
+  return self.ledger
+end
+
+local function reach(self, position)
+  while self.ledger.position < position do
+    if self._following then
+      self._moved:wait()
+    else
+      local ok, why = self:pull()
+      if not ok then return nil, why end
+    end
+  end
+  return self.ledger
+end
+
+--- The ledger with everything that was in the topic when this was called.
+---@async
+---@return table? ledger, tranship.Err?
+function M:refresh()
+  local position, why = ends(self)
+  if not position then return nil, why end
+  return reach(self, position)
+end
+
+--- Waits until `is_so(ledger)` gives a value.
+---@async
+---@param within_ms integer
+function M:await(within_ms, is_so)
+  local ledger_now, why = self:refresh()
+  if not ledger_now then return nil, why end
+  local value = is_so(self.ledger)
+  if value then return value end
+  return task.deadline(within_ms, function()
+    repeat
+      if self._following then
+        self._moved:wait()
+      else
+        local ok, problem = self:pull()
+        if not ok then return nil, problem end
+      end
+      value = is_so(self.ledger)
+    until value
+    return value
+  end)
+end
+
+--- Keeps pulling until closed; `told()` after each batch. Runs in its own task.
+---@async
+function M:follow(told)
+  self._following = true
+  while not self._closed do
+    local ok, why = self:pull()
+    if not ok then return nil, why end
+    told()
+  end
+  return true
+end
+
+local function producer(self)
+  if not self._producer then
+    local made, why = self._writer_of():producer {}
+    if not made then return nil, why end
+    self._producer = made
+  end
+  return self._producer
+end
+
+--- Writes records { key, value } in order and waits until all are in the log;
+-- with `read_back`, also until they and all before them are in the ledger.
+---@async
+---@param list { [1]: string, [2]: table }[]
+function M:write(list, read_back)
+  local to, why = producer(self)
+  if not to then return nil, why end
+  local batch = {}
+  for index, item in ipairs(list) do
+    batch[index] = record.encode(item[1], item[2])
+    batch[index].topic = self.name
+  end
+  local answers
+  answers, why = to:produce(batch)
+  if not answers then return nil, why end
+  local last = -1
+  for _, answer in ipairs(answers) do
+    if err.is(answer) then return nil, answer end
+    if answer.err then return nil, answer.err end
+    last = math.max(last, answer.offset)
+  end
+  if read_back then return reach(self, last + 1) end
+  return true
+end
+
+function M:close()
+  self._closed = true
+  if self._reader then self._reader:close() end
+  if self._producer then self._producer:close() end
+  self._reader, self._producer = nil, nil
+end
+
+return M

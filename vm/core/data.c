@@ -1,6 +1,5 @@
 /* Pools and the plain data in them. Blocks grow by doubling; nothing is freed
  * singly. */
-#define _DEFAULT_SOURCE /* explicit_bzero */
 #include "tranship/data.h"
 
 #include <assert.h>

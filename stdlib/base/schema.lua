@@ -140,7 +140,7 @@ end
 ---@param report fun(code: string, message: string, hint?: string, at?: table)  `at` = { field= } or { item= }
 ---@return table
 function M.read(fields, body, what, report)
-  local out = {}
+  local out, excused = {}, {}
   local names = {}
   for name in next, body do names[#names + 1] = name end
   table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
@@ -158,9 +158,12 @@ function M.read(fields, body, what, report)
       told("E0108", ("%s takes no %s here"):format(what, M.describe(value)),
         M.suggest("", M.names(fields)))
     elseif not field then
+      local near = M.nearest(tostring(name), M.names(fields))
+      if near then excused[near] = true end
       told("E0107", ("%s has no field '%s'"):format(what, tostring(name)),
         M.suggest(tostring(name), M.names(fields)))
     else
+      if field.unbuilt then excused.all = true end
       local read = M.value(field, value, told)
       if read ~= nil then out[field.name] = read end
     end
@@ -171,7 +174,8 @@ function M.read(fields, body, what, report)
     if not given then
       if field.default ~= nil then
         out[field.name] = M.value(field, field.default, report)
-      elseif field.required then
+      elseif field.required and not excused[field.name]
+        and not excused.all then
         report("E0109", ("%s needs '%s'"):format(what, field.name), field.desc)
       end
     end
@@ -179,9 +183,15 @@ function M.read(fields, body, what, report)
   return out
 end
 
+--- How a message calls a field: "'timeout'"; names of several words as they are.
+function M.called(field)
+  local name = field.name or "this"
+  return name:find " " and name or ("'%s'"):format(name)
+end
+
 local function wrong(value, field, report, hint)
-  report("E0201", ("%s needs %s, and this is %s"):format(field.name or "this",
-    M.kinds[field.kind].says, M.describe(value)), hint)
+  report("E0201", ("%s needs %s, and this is %s"):format(
+    M.called(field), M.kinds[field.kind].says, M.describe(value)), hint)
 end
 M.wrong = wrong
 
@@ -195,7 +205,7 @@ M.kind("any", "a value", function(value) return value end)
 M.kind("text", "a text", function(value, field, report)
   if is_secret(value)
     or type(value) == "string" and value:find("<secret ", 1, true) then
-    return report("E0601", ("%s would show a secret"):format(field.name),
+    return report("E0601", M.called(field) .. " would show a secret",
       "secrets belong in logins; leave it out of texts")
   elseif type(value) ~= "string" then
     return wrong(value, field, report)
@@ -277,7 +287,7 @@ M.kind("list", "a list", function(value, field, report)
   end
   for i = 1, count do
     if list[i] == nil then
-      report("E0207", ("item %d of %s is missing"):format(i, field.name),
+      report("E0207", ("item %d of %s is missing"):format(i, M.called(field)),
         "a name that was never declared is nil", { item = i })
     else
       out[#out + 1] = M.value(item_field, list[i], function(code, message, hint)

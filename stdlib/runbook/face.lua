@@ -121,7 +121,7 @@ local function unknown(object, name)
   local kind = kinds.of(object) or "it"
   local message = ("a %s has no '%s'"):format(kind, tostring(name))
   declaration.problem("E0104", nil, message,
-    schema.suggest(tostring(name), M.names(object)))
+    schema.suggest(tostring(name), M.names(object)), { token = name })
   return kinds.nothing
 end
 
@@ -164,7 +164,8 @@ function M.seal(object)
     __newindex = function(self, name, value)
       if M.from_script(2) then
         declaration.problem("E0112", nil, ("a declared %s cannot be changed")
-          :format(kinds.of(self) or "thing"), "declare it with what it needs")
+          :format(kinds.of(self) or "thing"), "declare it with what it needs",
+          { token = name })
         return
       end
       inner[name] = value

@@ -58,7 +58,13 @@ thing("bridge", "a bridge")
 thing("step", "a step")
 thing("goal", "a goal")
 thing("login", "a login such as scram { \"user\", p.password }")
-thing("secret", "a secret")
+
+schema.kind("secret", "a secret", function(value, field, report)
+  if value == nothing or M.of(value) == "secret" then return value end
+  return report("E0404", ("%s needs a secret, and this is a plain %s"):format(
+    schema.called(field), type(value)), "declare one in params: "
+    .. "a.secret { from = \"env:NAME\" }")
+end)
 
 --- A list, or one standing for a list of one, with items of one test.
 local function several(name, says, test)
@@ -78,17 +84,22 @@ local function several(name, says, test)
     for i = 1, count do
       local at = list == value and { item = i } or nil
       if list[i] == nil then
-        report("E0207", ("item %d of %s is missing"):format(i, field.name),
+        report("E0207", ("item %d of %s is missing"):format(i,
+          schema.called(field)),
           "a name that was never declared is nil", at)
       elseif test(list[i]) then
         out[#out + 1] = list[i]
       else
-        report("E0201", ("%s needs %s, and this is %s"):format(field.name,
-          says, schema.describe(list[i])), nil, at)
+        local quoted = name == "steps" and type(list[i]) == "string"
+        report(quoted and "E0302" or "E0201", ("%s needs %s, and this is %s")
+          :format(schema.called(field), says, schema.describe(list[i])),
+          quoted and "name the local it was declared as, without quotes"
+          or nil, at)
       end
     end
     if count == 0 then
-      report("E0207", field.name .. " is empty", "leave it out or fill it in")
+      report("E0207", schema.called(field) .. " is empty",
+        "leave it out or fill it in")
     end
     return out
   end)

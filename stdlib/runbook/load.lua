@@ -62,20 +62,22 @@ local function strangers(d, environment, known, is_recipe)
       local declares = require "runbook.schema".words[name]
       if is_recipe and declares then
         d:problem("E0702", nil, ("a recipe cannot declare, and '%s' does")
-          :format(name), "recipes make goals; the runbook declares")
+          :format(name), "recipes make goals; the runbook declares",
+          { token = name })
       elseif ELSEWHERE[name] then
         d:problem("E0506", nil, ("'%s' is not there for runbooks"):format(name),
-          ELSEWHERE[name])
+          ELSEWHERE[name], { token = name })
       else
         d:problem("E0102", nil, ("'%s' was never declared"):format(
           tostring(name)), schema.suggest(tostring(name),
-          names_in(environment, known)))
+          names_in(environment, known)), { token = name })
       end
       return kinds.nothing
     end,
     __newindex = function(_, name, value)
       d:problem("E0103", nil, ("'%s' would be a new global"):format(
-        tostring(name)), ("write local %s = ..."):format(tostring(name)))
+        tostring(name)), ("write local %s = ..."):format(tostring(name)),
+        { token = name })
       stray[name] = value
     end,
     __metatable = "environment",

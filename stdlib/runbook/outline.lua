@@ -186,6 +186,16 @@ function Outline:call(place)
   return best
 end
 
+--- The first token of that text in or after a line.
+function Outline:find_token(line, text)
+  for _, token in ipairs(self.tokens) do
+    if token.line >= line and token.text == text then
+      return token.line, token.col
+    end
+  end
+  return line
+end
+
 local function follow(found, at)
   while at and found do
     local part = at.field and found.fields[at.field] or at.item
@@ -201,6 +211,7 @@ end
 ---@param at? table
 ---@return integer line, integer? col
 function Outline:locate(place, at)
+  if at and at.token then return self:find_token(place.line, at.token) end
   local call = self:call(place)
   if not call then return place.line, place.col end
   local part = at and call.body and follow(call.body, at)
@@ -219,7 +230,8 @@ function M.of(text)
   local reader = setmetatable({ tokens = syntax.tokens(text), i = 1,
     calls = {} }, Reader)
   while reader:peek() do reader:step() end
-  outline = setmetatable({ calls = reader.calls }, Outline)
+  outline = setmetatable({ calls = reader.calls, tokens = reader.tokens },
+    Outline)
   kept[text] = outline
   return outline
 end

@@ -119,7 +119,8 @@ local function values_table(values, names)
         for known_name in next, names do known[#known + 1] = known_name end
         table.sort(known)
         declaration.problem("E0402", nil, ("there is no parameter '%s'")
-          :format(tostring(name)), schema.suggest(tostring(name), known))
+          :format(tostring(name)), schema.suggest(tostring(name), known),
+          { token = name })
         return kinds.nothing
       elseif type(value) == "table" and not getmetatable(value) then
         return table.move(value, 1, #value, 1, {})
@@ -128,7 +129,8 @@ local function values_table(values, names)
     end,
     __newindex = function(_, name)
       declaration.problem("E0112", nil, ("parameter '%s' cannot be changed")
-        :format(tostring(name)), "give its value from outside, or a default")
+        :format(tostring(name)), "give its value from outside, or a default",
+        { token = name })
     end,
   })
 end
@@ -148,12 +150,13 @@ function M.declare(d, body, where)
       fits = fits and field.kind ~= thing
     end
     names[name] = true
-    if field == kinds.nothing then
-      values[name] = field
+    if field == kinds.nothing or types.is(field) and field.broken then
+      values[name] = kinds.nothing
     elseif not fits then
       d:problem("E0201", where, ("parameter '%s' needs a type, and this is %s")
-        :format(name, schema.describe(field)),
-        "write " .. name .. " = a.text { ... }", { field = name })
+        :format(name, types.is(field) and "a." .. field.kind
+        or schema.describe(field)), "for values there are a."
+        .. table.concat(types.plain, ", a."), { field = name })
       values[name] = kinds.nothing
     else
       local value, from = value_of(d, name, field, where)

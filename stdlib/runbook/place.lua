@@ -28,14 +28,14 @@ function M.here(sources)
   end
 end
 
---- Narrows a place to a field or item, by the outline of its source.
+--- Narrows a place to a field, item or name, by the outline of its source.
 ---@param place tranship.Place
----@param at? table  { field= } or { item= }, with `inner` of the same shape
+---@param at? table  { field= } or { item= }, with `inner` of the same shape; or { token= }
 ---@param sources table<string, string>
 ---@return integer line, integer? col
 function M.narrow(place, at, sources)
   local text = sources[place.file]
-  if not text then return place.line, place.col end
+  if not text or place.col and not at then return place.line, place.col end
   local outline = require "runbook.outline".of(text)
   return outline:locate(place, at)
 end

@@ -74,6 +74,7 @@ local function with_options(kind, name, options, where)
       setmetatable({ name = "default" }, { __index = type_value }),
       read.default, function(code, message, hint)
         declaration.problem(code, where, message, hint, { field = "default" })
+        type_value.broken = true
       end)
   end
   return type_value
@@ -103,8 +104,11 @@ M.a = setmetatable({}, {
       local names = table.move(M.things, 1, #M.things, #M.plain + 1,
         table.move(M.plain, 1, #M.plain, 1, {}))
       declaration.problem("E0107", nil, ("there is no type 'a.%s'")
-        :format(tostring(kind)), schema.suggest(tostring(kind), names))
-      kind = "any"
+        :format(tostring(kind)), schema.suggest(tostring(kind), names),
+        { token = kind })
+      return function()
+        return setmetatable({ kind = "any", name = "?", broken = true }, Type)
+      end
     end
     return function(first)
       local where = declaration.here()

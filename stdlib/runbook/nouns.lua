@@ -1,0 +1,101 @@
+--- The nouns of a runbook: clusters, workloads, bridges, and how one logs in.
+-- Each is built by its own module, which contacts nothing, and sealed.
+
+local declaration = require "runbook.declaration"
+local err = require "base.err"
+local face = require "runbook.face"
+local kinds = require "runbook.kinds"
+local word_of = require "runbook.word"
+local words = require "runbook.schema".words
+
+local M = {}
+
+--- Builds a face by its own module; what the module refuses is a problem here.
+local function construct(module, kind, fields, where)
+  local made, object = pcall(function()
+    return require(module).new(fields)
+  end)
+  if made and object ~= nil then
+    kinds.note(object, kind, fields.name)
+    return face.seal(object)
+  end
+  if err.is(object) then
+    declaration.problem(object.code or "E0114", where, object.message)
+  else
+    declaration.problem("E0114", where, tostring(object))
+  end
+  return kinds.nothing
+end
+
+--- A word that names a face: cluster "x" { ... }.
+local function noun(d, word, module, list, prepare)
+  return function(name)
+    local title, where = word_of.titled(word, name)
+    word_of.claim_name(d, word, title, where)
+    local pending = { where = where, word = word, title = title }
+    d.pending[#d.pending + 1] = pending
+    return function(body)
+      pending.done = true
+      local before = #d.problems
+      local fields = word_of.read(word, title, where, body)
+      fields.name = title
+      if prepare then prepare(fields, where, body) end
+      if #d.problems > before then return kinds.nothing end
+      local object = construct(module, word, fields, where)
+      if object ~= kinds.nothing then
+        list[#list + 1] = object
+        d.places[object] = where
+        d.fields[object] = fields
+      end
+      return object
+    end
+  end
+end
+
+--- A workload needs something that starts and stops it: a driver is a file in
+-- app/driver, named like the field.
+local function driven(fields, where, body)
+  if fields.process or fields.hook then return end
+  if type(body) == "table" and (body.unit or body.application_id) then return end
+  declaration.problem("E0211", where, ("%s has nothing that starts and stops it")
+    :format(word_of.called("workload", fields.name)),
+    "give it process = { \"command\", ... } or hook = { start, stop, status }")
+end
+
+local function unbuilt(word)
+  return function(name)
+    local _, where = word_of.titled(word, type(name) == "string" and name or word)
+    declaration.problem("E0901", where, ("'%s' is not built yet"):format(word),
+      words[word].unbuilt)
+    return kinds.nothing
+  end
+end
+
+local function login_word(word)
+  return function(body)
+    local where = declaration.here() or {}
+    if words[word].unbuilt then
+      declaration.problem("E0901", where, ("'%s' is not built yet"):format(word),
+        words[word].unbuilt)
+      return kinds.nothing
+    end
+    local fields = word_of.read(word, nil, where, body)
+    fields.kind = word
+    return word_of.value_of("login", fields)
+  end
+end
+
+--- The nouns' words, adding to `d`.
+---@param d tranship.Declaration
+---@param into table<string, any>
+function M.add(d, into)
+  into.cluster = noun(d, "cluster", "kafka.cluster", d.clusters)
+  into.workload = noun(d, "workload", "app.workload", d.workloads, driven)
+  into.bridge = noun(d, "bridge", "mirror.bridge", d.bridges)
+  into.kubernetes = unbuilt "kubernetes"
+  for _, word in ipairs { "scram", "plain", "certificate", "token" } do
+    into[word] = login_word(word)
+  end
+end
+
+return M

@@ -21,6 +21,9 @@ void tsh_loop_close(tsh_loop *loop);
 /* Sleeps and serves events until tsh_loop_stop, or until nothing is left. */
 void tsh_loop_run(tsh_loop *loop);
 void tsh_loop_stop(tsh_loop *loop);
+/* Sleeps until something happens and serves it; false if nothing is left that
+ * could happen. */
+bool tsh_loop_turn(tsh_loop *loop);
 uint64_t tsh_loop_now(tsh_loop *loop);
 /* For the rooms that wrap libuv themselves (wire, process). */
 struct uv_loop_s *tsh_loop_uv(tsh_loop *loop);
@@ -51,6 +54,8 @@ void tsh_timer_stop(tsh_timer *timer); /* frees it; fine from inside `fired` */
 typedef struct tsh_bell tsh_bell;
 tsh_bell *tsh_bell_open(tsh_loop *loop, void (*rung)(void *user), void *user);
 void tsh_bell_ring(tsh_bell *bell);
+/* An open bell keeps tsh_loop_run from returning, unless it was told so. */
+void tsh_bell_unref(tsh_bell *bell);
 void tsh_bell_close(tsh_bell *bell);
 
 /* Work that only blocks: `run` on the thread pool, then op.done on the loop.

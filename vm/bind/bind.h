@@ -23,13 +23,16 @@ typedef struct tsh_class {
   const luaL_Reg *methods; /* without close */
 } tsh_class;
 
-void tsh_bind_class(lua_State *L, const tsh_class *cls); /* in luaopen_ */
+/* In luaopen_. The metatable stays open for additions: luaL_getmetatable. */
+void tsh_bind_class(lua_State *L, const tsh_class *cls);
 /* Pushes a new userdata, zeroed and closed; returns its body. */
 void *tsh_bind_new(lua_State *L, const tsh_class *cls);
 /* After acquiring: the handle is open (and counted). */
 void tsh_bind_opened(lua_State *L, void *body);
 /* The body of argument `index`; raises on another type or a closed handle. */
 void *tsh_bind_check(lua_State *L, int index, const tsh_class *cls);
+/* The same, but NULL instead of raising. */
+void *tsh_bind_test(lua_State *L, int index, const tsh_class *cls);
 
 /* Errors. Pushes nil and the err value; returns 2. */
 int tsh_bind_fail(lua_State *L, const tsh_err *err);
@@ -38,7 +41,10 @@ int tsh_bind_fail(lua_State *L, const tsh_err *err);
  * `push` has turned its outcome into Lua values (it returns how many; it is
  * only called for status 0, failures become nil, err). Raises outside a task.
  * Use as: return tsh_bind_await(L, &x->op, push_x); with the operation already
- * started. Cancel of the task cancels the op; its late outcome is dropped. */
+ * started. Cancel of the task cancels the op; its late outcome is dropped (the
+ * op's `free` is called, `push` is not). The value at stack index 1, usually
+ * the handle, is kept alive until `done`; but it may be closed meanwhile, so
+ * what an op needs must not go away with the handle. */
 typedef int (*tsh_bind_push)(lua_State *L, tsh_op *op);
 int tsh_bind_await(lua_State *L, tsh_op *op, tsh_bind_push push);
 

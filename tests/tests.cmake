@@ -1,0 +1,57 @@
+# Every test is a file that is found here; nothing is registered by hand.
+#   tests/core/test_*.c            label core     one cmocka program each
+#   tests/lua/**/test_*.lua        label lua      run by tranship --test
+#   tests/rules/*.lua              label rules
+#   tests/runbook/test_*.lua       label runbook
+#   tests/kafka/*.lua              label kafka    start brokers of their own
+#   tests/world/apps/*.c           programs of the world, not tests
+
+pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
+
+if(cmocka_FOUND)
+  file(GLOB core_tests CONFIGURE_DEPENDS tests/core/test_*.c)
+  foreach(file IN LISTS core_tests)
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(${name} ${file})
+    target_include_directories(${name} PRIVATE vm)
+    target_link_libraries(${name} PRIVATE transhipcore PkgConfig::cmocka)
+    add_test(NAME core/${name} COMMAND ${name}
+      WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+    set_tests_properties(core/${name} PROPERTIES LABELS core TIMEOUT 120)
+  endforeach()
+else()
+  message(STATUS "no cmocka: the tests of the core are not built")
+endif()
+
+function(lua_tests label pattern timeout)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE
+    ${CMAKE_CURRENT_SOURCE_DIR}/tests ${pattern})
+  foreach(file IN LISTS files)
+    string(REGEX REPLACE "\\.lua$" "" name ${file})
+    add_test(NAME ${name} COMMAND tranship --test tests/${file}
+      WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+    set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout})
+  endforeach()
+endfunction()
+
+set(tests ${CMAKE_CURRENT_SOURCE_DIR}/tests)
+lua_tests(lua ${tests}/lua/test_*.lua 120)
+lua_tests(rules ${tests}/rules/*.lua 120)
+lua_tests(runbook ${tests}/runbook/test_*.lua 300)
+lua_tests(kafka ${tests}/kafka/*.lua 600)
+
+# The applications of the world: independent of tranship's code.
+file(GLOB app_library_files CONFIGURE_DEPENDS tests/world/apps/lib/*.c)
+if(app_library_files)
+  add_library(worldapps STATIC ${app_library_files})
+  target_include_directories(worldapps PUBLIC tests/world/apps/lib)
+  target_link_libraries(worldapps PUBLIC rdkafka::rdkafka)
+endif()
+file(GLOB apps CONFIGURE_DEPENDS tests/world/apps/*.c)
+foreach(file IN LISTS apps)
+  get_filename_component(name ${file} NAME_WE)
+  add_executable(world_${name} ${file})
+  set_target_properties(world_${name} PROPERTIES OUTPUT_NAME ${name}
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/apps)
+  target_link_libraries(world_${name} PRIVATE worldapps)
+endforeach()

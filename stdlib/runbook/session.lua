@@ -1,0 +1,147 @@
+--- A run being driven by this process: its folder, lock, journal and state.
+-- Everything that happens goes through `record`, which writes first and then
+-- tells state, view and output.
+
+local context = require "base.context"
+local err = require "base.err"
+local secret = require "vm.secret"
+local sys = require "vm.sys"
+local journal = require "runbook.journal"
+local runs = require "runbook.runs"
+local state = require "runbook.state"
+local plain = require "runbook.plain"
+
+local M = {}
+
+---@class tranship.Session
+---@field folder tranship.RunFolder
+---@field state tranship.RunState
+---@field book tranship.Book
+---@field interrupt tranship.Interrupt
+---@field terminal? tranship.Terminal  where people can be asked
+---@field read_only? boolean
+local Session = {}
+Session.__index = Session
+
+--- Who drives: person, machine, process.
+function M.operator()
+  return ("%s@%s"):format(sys.user(), sys.hostname())
+end
+
+local function driver()
+  return { operator = M.operator(), pid = sys.pid(),
+           since = os.date("!%Y-%m-%d %H:%MZ", sys.time() // 1000) }
+end
+
+local function new(folder, lock, log, folded)
+  local key = sys.read_file(folder.key)
+  return setmetatable({
+    id = folder.id, folder = folder, state = folded, _lock = lock,
+    _journal = log, _key = key or "", _observers = {},
+  }, Session)
+end
+
+--- Makes a new run's folder and takes its lock; nothing is journalled yet.
+---@async
+function M.create(root)
+  local folder, why = runs.create(root)
+  if not folder then return nil, why end
+  local lock, log
+  lock, why = runs.drive(folder, driver())
+  if not lock then return nil, why end
+  log, why = journal.create(folder.journal)
+  if not log then lock:close() return nil, why end
+  return new(folder, lock, log, state.new())
+end
+
+--- Takes the lock of a run that exists and folds its journal.
+---@async
+function M.open(folder)
+  local lock, why = runs.drive(folder, driver())
+  if not lock then return nil, why end
+  local log, records = journal.open(folder.journal)
+  if not log then lock:close() return nil, records end
+  local self = new(folder, lock, log, state.fold(records))
+  self.cut = log.cut
+  return self
+end
+
+--- Calls `fn(record, state)` after each record.
+function Session:observe(fn) self._observers[#self._observers + 1] = fn end
+
+--- Writes a record, then lets it count. Raises if it cannot be written:
+-- what is not journalled does not happen.
+---@async
+---@param sync? boolean  wait for the disk
+---@return tranship.Record
+function Session:record(kind, fields, sync)
+  local record, why = self._journal:append(kind, fields, sync)
+  if not record then err.raise(why) end
+  self.state:apply(record)
+  for _, observer in ipairs(self._observers) do observer(record, self.state) end
+  return record
+end
+
+--- One line about what goes on now; shown, not journalled.
+function Session:progress(step, text)
+  if self.on_progress then
+    self.on_progress(step, secret.redact(plain.line(text)))
+  end
+end
+
+--- The context in which goal functions of a step run.
+---@param phase "check"|"plan"|"run"|"undo"
+---@param more? table  perform, overlay, evidence
+function Session:context(phase, step, more)
+  local made = {
+    phase = phase, state = self.folder.root, read_only = phase == "check",
+    run = self.id,
+    progress = function(text) self:progress(step, text) end,
+  }
+  for name, value in pairs(more or {}) do made[name] = value end
+  return made
+end
+
+--- Runs `fn` where it may read the world and not change it.
+---@async
+function Session:reading(step, fn, ...)
+  return context.with(self:context("check", step), fn, ...)
+end
+
+--- A fingerprint of a secret under this run's key, or the value as it is.
+function Session:public(value)
+  if type(value) == "userdata" and value.fingerprint then
+    return { secret = value:fingerprint(self._key) }
+  end
+  return plain.copy(value)
+end
+
+--- True once the journal took no more records.
+function Session:is_mute() return self._journal.failed ~= nil end
+
+--- Seq and hash of the last record.
+function Session:head() return self._journal.seq, self._journal.head end
+
+function Session:close()
+  if self._closed then return end
+  self._closed = true
+  self._journal:close()
+  self._lock:close()
+end
+
+Session.__close = Session.close
+
+--- Reads `<run>/archive` hash etc. from the opening record.
+function Session:opened() return self.state.open end
+
+--- A session that only reads: `record` leaves no trace. For plans.
+---@param folded? tranship.RunState
+function M.reader(root, folded)
+  return setmetatable({
+    id = "plan", folder = { root = root }, state = folded or state.new(),
+    record = function() return {} end, progress = function() end, _key = "",
+    is_mute = function() return false end,
+  }, Session)
+end
+
+return M

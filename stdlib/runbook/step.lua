@@ -1,0 +1,340 @@
+--- One step, from pending to done: when, needs, approval, check, apply, check
+-- again, verify. What to do about a failure is decided elsewhere (failure.lua).
+
+local err = require "base.err"
+local sys = require "vm.sys"
+local task = require "vm.task"
+local answer = require "runbook.answer"
+local approval = require "runbook.approval"
+local effects = require "runbook.effects"
+local needs = require "runbook.needs"
+local plain = require "runbook.plain"
+local plan = require "runbook.plan"
+local proof = require "runbook.proof"
+local run_context = require "runbook.run_context"
+local shape = require "runbook.shape"
+
+local M = {}
+
+local CHECK_AGAIN_MS = { 0, 100, 400, 1500 }   -- worlds that settle late
+local JITTER = 0.2
+
+---@class tranship.Outcome
+---@field kind "done"|"skipped"|"failed"|"stopped"|"denied"|"expired"|"waiting"|"interrupted"
+---@field step tranship.Step  the step it is about (a need may fail instead)
+---@field err? tranship.Err
+---@field because? string
+---@field after? string  chosen by the operator in a gap
+
+local function failure(format, ...)
+  return nil, err.new { kind = "failed", origin = "step",
+                        message = format:format(...) }
+end
+
+-- Reaching one goal -------------------------------------------------------------
+
+local function check(session, step, n, goal, run, when)
+  local said, why = answer.ask(session, step, goal.check, goal, run)
+  if not said then return nil, why end
+  session:record("check.answer", { step = step.id, goal = goal.title, n = n,
+                                   when = when, answer = said })
+  if said.unsure and not said.ok then
+    return nil, err.new { kind = "unsure", origin = "check",
+      message = ("%s: %s; a person has to look"):format(goal.title, said.unsure) }
+  end
+  return said
+end
+
+local function check_after(session, step, n, goal, run)
+  local said, why
+  for _, pause in ipairs(CHECK_AGAIN_MS) do
+    if pause > 0 then task.sleep(pause) end
+    said, why = check(session, step, n, goal, run, "after")
+    if not said then return nil, why end
+    if said.ok then return true end
+  end
+  return failure("%s: apply ended, check still says no (%s)", goal.title,
+                 answer.text(said))
+end
+
+local function borrow(session, step)
+  if step.lasts ~= "run" then return end
+  if #session.state:debts("loan", step.id) > 0 then return end
+  session:record("owed.open", { step = step.id, debt = "loan",
+                                title = step.title }, true)
+end
+
+--- Makes one goal so: "found", "applied", or nil and why not.
+---@async
+function M.reach(session, work, n, goal, undoing)
+  local step = work.step
+  local run = run_context.new(session, work, step, goal)
+  if goal:has "check" then
+    local said, why = check(session, step, n, goal, run,
+                            undoing and "undo" or "before")
+    if not said then return nil, why end
+    if said.ok then return "found" end
+    if not goal:has "apply" then
+      return failure("%s: %s", goal.title, answer.text(said))
+    end
+  end
+  if not goal:has "apply" then return "found" end
+  if not undoing then borrow(session, step) end
+  local within = session:context(undoing and "undo" or "run", step, {
+    perform = effects.performer(session, work, n, undoing),
+  })
+  local done, why = answer.call(within, goal.apply, goal, run)
+  if done == nil and why then return nil, why end
+  if goal:has "check" then
+    local ok
+    ok, why = check_after(session, step, n, goal, run)
+    if not ok then return nil, why end
+  end
+  return "applied"
+end
+
+local function pause_before(retry, try)
+  local wait = retry.wait_ms or 0
+  if retry.up_to_ms then
+    wait = math.min(wait * 2 ^ (try - 1), retry.up_to_ms)
+  end
+  local spread = sys.random(1):byte() / 255 * 2 - 1
+  return math.max(0, math.floor(wait * (1 + JITTER * spread)))
+end
+
+--- Calls `fn` again after errors that may pass, as often as the step allows.
+---@async
+function M.with_retry(session, step, fn)
+  local retry = step.retry or { times = 0 }
+  local try = 0
+  while true do
+    local value, why = fn()
+    if value ~= nil then return value end
+    local may = type(why) == "table" and why.retriable and not session:is_mute()
+    if not may or try >= retry.times then return nil, why end
+    try = try + 1
+    local wait = pause_before(retry, try)
+    session:record("step.retry", { step = step.id, try = try, wait_ms = wait,
+                                   error = plain.error(why) })
+    task.sleep(wait)
+  end
+end
+
+local function reach_all(session, work)
+  local step, applied = work.step, false
+  for n, goal in ipairs(shape.goals(step)) do
+    local how, why = M.with_retry(session, step, function()
+      return M.reach(session, work, n, goal)
+    end)
+    if not how then return nil, why end
+    applied = applied or how == "applied"
+  end
+  return applied and "applied" or "found"
+end
+
+local function body(session, work, deadline)
+  local step = work.step
+  local how, why = reach_all(session, work)
+  if not how then return nil, why end
+  local goals = shape.goals(step)
+  local proofs = answer.proofs(step, goals, function(goal)
+    return run_context.new(session, nil, step, goal)
+  end)
+  local ok
+  ok, why = proof.prove(session, step, proofs, {
+    limit_ms = deadline and math.max(0, deadline - task.now()),
+    steady_ms = step.steady_ms,
+  })
+  if not ok then return nil, why end
+  if shape.is_attestation(step) then return "proved" end
+  return #session.state:step(step.id).intents > 0 and "applied" or how
+end
+
+-- The timeout covers everything but the wait for an approval. The questions
+-- end a little earlier, so that the last answer is known and not only the time.
+local TIMEOUT_GRACE_MS = 500
+
+local function body_in_time(session, work)
+  local limit = work.step.timeout_ms
+  if not limit then return body(session, work) end
+  local deadline = task.now() + limit
+  local how, why = task.deadline(limit + TIMEOUT_GRACE_MS, body, session, work,
+                                 deadline)
+  if how == nil and type(why) == "table" and why.kind == "timeout"
+     and task.now() >= deadline then
+    why = err.new { kind = "timeout", origin = "step", cause = why,
+                    message = ("not done within %gs"):format(limit / 1000) }
+  end
+  return how, why
+end
+
+-- Leaving ------------------------------------------------------------------------
+
+--- Pays the gaps of a step that came to rest, done or undone.
+function M.close_gaps(session, step)
+  for _, owed in ipairs(session.state:debts("gap", step.id)) do
+    run_context.pay(session, owed)
+  end
+end
+
+local function leave(session, step, state, fields, started)
+  fields.step, fields.state = step.id, state
+  fields.took_ms = started and math.floor(task.now() - started)
+  session:record("step.leave", fields)
+end
+
+local STOPPING = { unsure = true, ["in doubt"] = true }
+
+local function leave_failed(session, step, why, started)
+  local state = type(why) == "table" and STOPPING[why.kind] and "stopped"
+    or "failed"
+  leave(session, step, state, { error = plain.error(why) }, started)
+  return { kind = state, step = step, err = why, because = tostring(why) }
+end
+
+local function leave_done(session, step, how, started)
+  effects.settle_step(session, step, "found")
+  M.close_gaps(session, step)
+  leave(session, step, "done", { how = how }, started)
+  return { kind = "done", step = step }
+end
+
+-- Approval -----------------------------------------------------------------------
+
+-- An approval given for this plan still counts; also for a step that was begun
+-- under it and did not come to an end.
+local function approved_before(session, step, planned)
+  local given = session.state:step(step.id).approval.given
+  if not given then return false end
+  local known = session.state:step(step.id)
+  local last = known.intents[#known.intents]
+  if last and last.seq > given.seq then return true end
+  local asked = known.approval.asked
+  return asked and asked.plan == planned.hash
+end
+
+local function approve(session, step)
+  if not step.approve then return true end
+  while true do
+    local planned = plan.step(session, step, {})
+    if planned.status == "found" and step.kind ~= "ponr" then return true end
+    if approved_before(session, step, planned) then return true end
+    local said = approval.ask(session, step, planned)
+    if said ~= "given" then
+      leave(session, step, "stopped", { because = "approval " .. said })
+      return nil, { kind = said, step = step, because = "approval " .. said }
+    end
+    local now = plan.step(session, step, {})
+    if now.hash == planned.hash then return true end
+    session:record("approval.void", { step = step.id,
+      because = "the plan changed while the approval was asked" })
+  end
+end
+
+-- The line -----------------------------------------------------------------------
+
+local function may_cross(session, step)
+  local gaps, doubt = session.state:debts "gap", session.state:in_doubt()
+  if #gaps > 0 then
+    return failure("%s cannot be crossed inside a gap (%s)", step.title,
+                   gaps[1].title)
+  elseif #doubt > 0 then
+    return failure("%s cannot be crossed with an effect in doubt (%s)",
+                   step.title, doubt[1].summary or doubt[1].primitive)
+  end
+  return true
+end
+
+local function cross(session, work)
+  local step = work.step
+  local ok, why = may_cross(session, step)
+  if not ok then return leave_failed(session, step, why) end
+  local how
+  how, why = body_in_time(session, work)
+  if not how then return leave_failed(session, step, why) end
+  session:record("ponr.crossed", { step = step.id, title = step.title }, true)
+  leave(session, step, "done", { how = "crossed" })
+  return { kind = "done", step = step }
+end
+
+-- One pass -----------------------------------------------------------------------
+
+local function is_wanted(session, step)
+  local when = step.when
+  if when == nil or when == true then return true end
+  if when == false then return false end
+  local said, why = answer.ask(session, step, when)
+  if not said then return nil, why end
+  return said.ok
+end
+
+local function pass(session, work, group)
+  local step = work.step
+  local wanted, why = is_wanted(session, step)
+  if wanted == nil then
+    session:record("step.enter", { step = step.id, title = step.title })
+    return leave_failed(session, step, why)
+  elseif not wanted then
+    session:record("step.skip", { step = step.id, title = step.title,
+                                  because = "its `when` says no" })
+    return { kind = "skipped", step = step }
+  end
+  local ok, outcome = needs.ready(session, step)
+  if not ok then return outcome end
+  local known = session.state:step(step.id)
+  local begun_asking = known.state == "asking"
+  if not begun_asking then
+    session:record("step.enter", { step = step.id, title = step.title,
+                                   group = group })
+  end
+  ok, outcome = approve(session, step)
+  if not ok then return outcome end
+  ok, outcome = needs.ready(session, step)     -- the wait may have been long
+  if not ok then return outcome end
+  if step.kind == "ponr" then return cross(session, work) end
+  local started = task.now()
+  local how
+  how, why = body_in_time(session, work)
+  if not how then return leave_failed(session, step, why, started) end
+  return leave_done(session, step, how, started)
+end
+
+--- Whether nothing is left to do for a step in this drive.
+function M.is_over(session, step)
+  local known = session.state:step(step.id, step.title)
+  if known.passed then return true end
+  if known.state ~= "done" then return false end
+  if step.lasts == "run" then
+    return known.proved.drive == session.state.drive
+  end
+  return true
+end
+
+--- Takes a step as far as it goes.
+---@async
+---@param group? string  title of the parallel it belongs to
+---@return tranship.Outcome
+function M.attempt(session, step, group)
+  local known = session.state:step(step.id, step.title)
+  if known.crossed and known.state ~= "done" then
+    session:record("step.leave", { step = step.id, state = "done",
+                                   how = "crossed" })
+  end
+  if M.is_over(session, step) then return { kind = "done", step = step } end
+  local how, work, outcome, why = session.interrupt:run(step, false,
+    function(work) return pass(session, work, group) end)
+  if how == "ended" then
+    if not outcome then err.raise(why) end
+    return outcome
+  end
+  local state = known.state
+  if known.entered and not known.left and state ~= "done"
+     and not session:is_mute() then
+    session:record("step.leave", { step = step.id, state = "stopped",
+                                   because = "interrupted" })
+  end
+  return { kind = "interrupted", step = step, after = work and work.after,
+           because = "interrupted" }
+end
+
+return M

@@ -101,6 +101,8 @@ typedef struct tsh_source {
                tsh_value *out, tsh_err *err);
 } tsh_source;
 
+/* Walks the source twice: to count and check, then to write; it must answer
+ * the same both times. `out` is the caller's to free in any case. */
 int tsh_message_encode(const tsh_message *msg, bool response, int16_t version,
                        const tsh_source *source, struct iovec *out,
                        tsh_err *err);

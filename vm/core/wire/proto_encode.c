@@ -247,13 +247,9 @@ int tsh_message_encode(const tsh_message *msg, bool response, int16_t version,
   if (!block)
     return tsh_err_set(err, TSH_NO_MEMORY, "wire", 0, "no memory for %s",
                        msg->name);
+  *out = (struct iovec){block, size}; /* the caller's, even if a source jumps */
   w.out = (tsh_out){block, 0};
   status = write_struct(&w, fields);
   assert(status < 0 || w.out.size == size);
-  if (status < 0) {
-    free(block);
-    return status;
-  }
-  *out = (struct iovec){block, size};
-  return 0;
+  return status;
 }

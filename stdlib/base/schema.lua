@@ -25,14 +25,16 @@ local M = {}
 
 ---@class tranship.Kind
 ---@field says string  "a duration such as \"5m\""
----@field read fun(value: any, field: tranship.Field, report: fun(code: string, message: string, hint?: string, at?: table)): any
+---@field read fun(value: any, field: tranship.Field, report: tranship.Report): any
+
+---@alias tranship.Report fun(code: string, message: string, hint?: string, at?: table)
 
 --- The kinds by name; see `schema.kind`.
 M.kinds = {}
 
 ---@param name string
 ---@param says string  how messages call it, with its article
----@param read fun(value: any, field: tranship.Field, report: function): any  the value kept; reports what is wrong
+---@param read fun(value: any, field: tranship.Field, report: tranship.Report): any
 function M.kind(name, says, read)
   M.kinds[name] = { name = name, says = says, read = read }
 end
@@ -59,7 +61,7 @@ end
 
 --- Edits that turn `a` into `b` (a swap of neighbours counts as one).
 local function distance(a, b)
-  local before, last, now = {}, {}, {}
+  local before, last, now = {}, {}, nil
   for j = 0, #b do last[j] = j end
   for i = 1, #a do
     now = { [0] = i }
@@ -121,7 +123,7 @@ local function at_position(fields, position)
 end
 
 --- Reads one value as its field describes it.
----@param report fun(code: string, message: string, hint?: string, at?: table)
+---@param report tranship.Report
 ---@return any
 function M.value(field, value, report)
   if field.unbuilt then
@@ -137,7 +139,7 @@ end
 ---@param fields tranship.Field[]
 ---@param body table
 ---@param what string  how messages call the thing: 'step "4. Open the bridge"'
----@param report fun(code: string, message: string, hint?: string, at?: table)  `at` = { field= } or { item= }
+---@param report tranship.Report  its `at` = { field= } or { item= }, with `inner`
 ---@return table
 function M.read(fields, body, what, report)
   local out, excused = {}, {}

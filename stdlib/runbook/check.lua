@@ -117,7 +117,7 @@ function rules.needs_are_above(d)
     state[step] = "open"
     path[#path + 1] = step
     local found = false
-    for _, needed in ipairs(step.needs or {}) do
+    for _, needed in ipairs(step.needs_given and step.needs or {}) do
       found = visit(needed, path) or found
     end
     path[#path] = nil
@@ -210,6 +210,7 @@ end
 
 --- A goal that no step ensures was probably meant to be one.
 function rules.goals_are_used(d)
+  if #d.problems > 0 then return end
   local used = {}
   for _, step in each_step(d) do
     for _, made in ipairs(goals_of(step)) do used[made] = true end

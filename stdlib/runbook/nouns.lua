@@ -10,7 +10,8 @@ local words = require "runbook.schema".words
 
 local M = {}
 
---- Builds a face by its own module; what the module refuses is a problem here.
+--- Builds a face by its own module; what the module refuses is a problem here,
+-- a string error is a mistake of ours and goes on upwards.
 local function construct(module, kind, fields, where)
   local made, object = pcall(function()
     return require(module).new(fields)
@@ -22,7 +23,7 @@ local function construct(module, kind, fields, where)
   if err.is(object) then
     declaration.problem(object.code or "E0114", where, object.message)
   else
-    declaration.problem("E0114", where, tostring(object))
+    error(object, 0)
   end
   return kinds.nothing
 end
@@ -46,6 +47,9 @@ local function noun(d, word, module, list, prepare)
         list[#list + 1] = object
         d.places[object] = where
         d.fields[object] = fields
+        if word == "workload" and object.known_clusters then
+          object:known_clusters(d.clusters)
+        end
       end
       return object
     end

@@ -66,21 +66,23 @@ local function step_word(d, word, kind)
   return function(name)
     local title, where = word_of.titled(word, name)
     word_of.claim_name(d, "step", title, where)
-    local record = { kind = kind, title = title, pos = where, broken = true }
-    d.items[#d.items + 1] = record
+    local record = { kind = kind, title = title, pos = where }
     local pending = { where = where, word = word, title = title }
     d.pending[#d.pending + 1] = pending
     local ref = reference(word, record, function(body)
       if pending.done then
         d:problem("E0301", where, word_of.called(word, title) .. " is filled in twice")
       end
-      pending.done, record.broken = true, nil
+      pending.done = true
+      d.items[#d.items + 1] = record
+      local problems = #d.problems
       local list = type(body) == "table" and rawget(body, 1)
       if kinds.of(list) == "step" then
         d:problem("E0106", where, word_of.called(word, title) .. " holds other steps",
           "only parallel and rescue hold steps")
       end
       fill_step(d, record, word_of.read(word, title, where, body))
+      record.broken = #d.problems > problems
     end)
     d.refs[ref] = record
     return ref
@@ -90,6 +92,7 @@ end
 --- Takes the steps out of `body`: they belong to `owner` from now on.
 local function claim_steps(d, word, owner, body, where)
   local steps, fields = {}, {}
+  local problems = #d.problems
   for name, value in next, body do
     if math.type(name) ~= "integer" then fields[name] = value end
   end
@@ -112,7 +115,7 @@ local function claim_steps(d, word, owner, body, where)
     end
     ::continue::
   end
-  if #steps == 0 then
+  if #steps == 0 and #d.problems == problems then
     d:problem("E0308", where, word .. " holds no steps")
   end
   return steps, fields
@@ -123,11 +126,11 @@ local function parallel_word(d)
     local title, where = word_of.titled("parallel", name)
     word_of.claim_name(d, "parallel", title, where)
     local record = { kind = "parallel", title = title, pos = where }
-    d.items[#d.items + 1] = record
     local pending = { where = where, word = "parallel", title = title }
     d.pending[#d.pending + 1] = pending
     local ref = reference("parallel", record, function(body)
       pending.done = true
+      d.items[#d.items + 1] = record
       body = word_of.body_of("parallel", title, where, body)
       local fields
       record.steps, fields = claim_steps(d, word_of.called("parallel", title), record,

@@ -1,0 +1,119 @@
+--- tranship explain: what a code, a word or a field means, with an example.
+
+local sys = require "vm.sys"
+
+local EXIT_OK, EXIT_WRONG = 0, 3
+
+local M = {
+  name = "explain",
+  summary = "Explain an error code, or a word of runbooks.",
+  usage = "tranship explain [CODE|WORD[.FIELD]]",
+  examples = {
+    "tranship explain E0310",
+    "tranship explain step",
+    "tranship explain step.on_failure",
+    "tranship explain              list everything",
+  },
+  options = {},
+}
+
+--- "on_failure  on_failure  stop, ask, ...": one field of a word.
+local function field_line(field, width)
+  local tail = ""
+  if field.unbuilt then
+    tail = " (not built yet: " .. field.unbuilt .. ")"
+  elseif field.required then
+    tail = " (needed)"
+  elseif field.default ~= nil and type(field.default) ~= "table" then
+    tail = (" (default %s)"):format(tostring(field.default))
+  end
+  return ("  %-" .. width .. "s %-11s %s%s"):format(field.name, field.kind,
+    field.desc, tail)
+end
+
+--- The page of a word, or of one of its fields.
+---@return string?
+function M.word_page(name, field_name)
+  local word = require "runbook.schema".words[name]
+  if not word then return nil end
+  local lines, width = { name .. "  " .. word.desc }, 0
+  if word.unbuilt then
+    lines[#lines + 1] = "  not built yet: " .. word.unbuilt
+  end
+  local fields = word.fields or {}
+  for _, field in ipairs(fields) do width = math.max(width, #field.name) end
+  local found = not field_name
+  for _, field in ipairs(fields) do
+    if not field_name or field.name == field_name then
+      found = true
+      lines[#lines + 1] = field_line(field, width)
+      for _, inner in ipairs(field_name and field.fields or {}) do
+        lines[#lines + 1] = "  " .. field_line(inner, width)
+      end
+      for _, value in ipairs(field_name and field.values or {}) do
+        lines[#lines + 1] = ('    "%s"'):format(tostring(value))
+      end
+    end
+  end
+  return found and table.concat(lines, "\n") .. "\n" or nil
+end
+
+local function everything()
+  local lines, codes = {}, {}
+  for code in next, require "runbook.codes".all() do codes[#codes + 1] = code end
+  table.sort(codes)
+  for i, code in ipairs(codes) do
+    lines[i] = code .. "  " .. require "runbook.codes".of(code).title
+  end
+  lines[#lines + 1] = ""
+  local schema = require "runbook.schema"
+  for _, list in ipairs { schema.declaring, schema.building } do
+    for _, name in ipairs(list) do
+      local word = schema.words[name]
+      if word then
+        lines[#lines + 1] = ("%-18s  %s"):format(name, word.desc)
+      end
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+--- The page for what was asked, or nil and a suggestion.
+---@param what string
+---@return string? page, string? hint
+function M.page(what)
+  local codes = require "runbook.codes"
+  local page = codes.page(what:upper())
+  if page then return page end
+  local word, field = what:match "^([%w_]+)%.?([%w_]*)$"
+  page = word and M.word_page(word, field ~= "" and field or nil)
+  if page then return page end
+  local names = {}
+  for name in next, (require "runbook.schema".words) do names[#names + 1] = name end
+  for code in next, codes.all() do names[#names + 1] = code end
+  table.sort(names)
+  local near = require "base.schema".nearest(what, names)
+  return nil, near and ("did you mean '%s'?"):format(near)
+    or "`tranship explain` lists everything"
+end
+
+function M.run(_, args)
+  if #args == 0 then
+    sys.out(everything())
+    return EXIT_OK
+  end
+  local exit = EXIT_OK
+  for _, what in ipairs(args) do
+    local page, hint = M.page(what)
+    if page then
+      sys.out(page)
+    else
+      sys.errout(("tranship explain: nothing is known of '%s'; %s\n"):format(
+        what, hint))
+      exit = EXIT_WRONG
+    end
+  end
+  return exit
+end
+
+return M

@@ -1,0 +1,314 @@
+--- A bridge: two clusters, their topics in common, one writing side for each.
+-- This is what runbooks hold. It never copies anything itself: the engine does
+-- (mirror.engine, a process of its own), and both talk through the bridge's
+-- topic on the target.
+
+local context = require "base.context"
+local effect = require "base.effect"
+local err = require "base.err"
+local question = require "base.question"
+local answer = require "mirror.answer"
+local carry = require "mirror.carry"
+local ledger = require "mirror.ledger"
+local map = require "mirror.map"
+local names = require "mirror.names"
+local place = require "mirror.place"
+local readings = require "mirror.readings"
+local side = require "mirror.side"
+local topic = require "mirror.topic"
+local turning = require "mirror.turning"
+local verify = require "mirror.verify"
+
+local M = {}
+M.__index = M
+M.__name = "mirror.bridge"
+
+local function invalid(code, format, ...)
+  err.raise {
+    kind = "invalid", origin = "bridge", code = code,
+    message = format:format(...),
+  }
+end
+
+---@class tranship.Bridge
+---@field name string
+---@field from table     the cluster that is written at the beginning
+---@field to table       the other one; the bridge's topic lies there
+---@field topics string[]  patterns
+---@field except? string[]
+---@field names "same"|table
+---@field offsets "auto"|"same"|"mapped"
+
+--- A bridge as declared; nothing is asked of any cluster.
+---@return tranship.Bridge
+function M.new(spec)
+  if not spec.name:find "^[%w._-]+$" then
+    invalid("E0201", "a bridge's name may hold letters, digits, '.', '_' and "
+      .. "'-': %q", spec.name)
+  elseif spec.engine and spec.engine ~= "tranship" then
+    invalid("E0109", "engine = %q is not built yet; the engine is 'tranship'",
+      tostring(spec.engine))
+  elseif spec.from == spec.to then
+    invalid("E0201", "bridge %s leads from a cluster to itself", spec.name)
+  end
+  return setmetatable({
+    name = spec.name, from = spec.from, to = spec.to, topics = spec.topics,
+    except = spec.except, names = spec.names or "same",
+    offsets = spec.offsets or "auto",
+  }, M)
+end
+
+--- The cluster at the other end.
+function M:other(cluster)
+  return self:side_of(cluster) == "from" and self.to or self.from
+end
+
+--- "from" or "to".
+function M:side_of(cluster)
+  if cluster == self.from then return "from" end
+  if cluster == self.to then return "to" end
+  invalid("E0201", "%s is not an end of bridge %s",
+    tostring(cluster and cluster.name or cluster), self.name)
+end
+
+function M:cluster(at) return at == "from" and self.from or self.to end
+
+--- A topic's name on a side, given the source's name; and back.
+function M:name_on(name, at)
+  return at == "from" and name or names.on_target(self.names, name)
+end
+
+function M:source_name(name, at)
+  return at == "from" and name or names.on_source(self.names, name)
+end
+
+--- The bridge's topic.
+function M:topic()
+  if not self._topic then
+    self._topic = topic.new(self.name,
+      function() return self.to:client "read" end,
+      function() return self.to:client "write" end)
+  end
+  return self._topic
+end
+
+--- A side for what only partition leaders know.
+function M:wire(at)
+  self._wires = self._wires or {}
+  local cluster = self:cluster(at)
+  self._wires[at] = self._wires[at] or side.new {
+    name = cluster.name, bootstrap = cluster.bootstrap, read_only = true,
+  }
+  return self._wires[at]
+end
+
+--- Refuses the records of a bridge between other clusters.
+local function must_be_ours(self, book)
+  if not book.bridge then return book end
+  for _, at in ipairs { "from", "to" } do
+    local id, why = self:cluster(at):id()
+    if not id then return nil, why end
+    if book.bridge[at].id ~= id then
+      return nil, err.new {
+        kind = "conflict", origin = "bridge",
+        message = ("topic %s on %s belongs to another bridge: its '%s' is "
+          .. "cluster %s (%s), ours is %s"):format(self:topic().name,
+          self.to.name, at, book.bridge[at].id, tostring(book.bridge[at].name),
+          id),
+      }
+    end
+  end
+  return book
+end
+
+--- What the bridge's topic says now; false if there is no such topic.
+---@async
+---@return table|false|nil book, tranship.Err?
+function M:ledger()
+  if not self._exists then
+    local there, why = self:topic():exists()
+    if there == nil then return nil, why end
+    if not there then return false end
+    self._exists = true
+  end
+  local book, why = self:topic():refresh()
+  if not book then return nil, why end
+  if book.problems[1] then return nil, book.problems[1] end
+  if not self._recognised then
+    book, why = must_be_ours(self, book)
+    if not book then return nil, why end
+    self._recognised = book.bridge ~= nil
+  end
+  return book
+end
+
+--- The ledger of a bridge that must be there.
+---@async
+function M:open_ledger()
+  local book, why = self:ledger()
+  if book == nil then return nil, why end
+  if book and book.bridge then return book end
+  return nil, err.new {
+    kind = "not found", origin = "bridge",
+    message = ("bridge %s was never opened"):format(self.name),
+  }
+end
+
+--- Writes records into the bridge's topic. Only inside effects.
+---@async
+function M:say(list) return self:topic():write(list, true) end
+
+--- The name of the cluster that writes a topic, or "turning".
+---@async
+function M:writer_of(name)
+  local target = ("bridge/%s/topic/%s/writer"):format(self.name, name)
+  return effect.observe(target, function()
+    local book, why = self:ledger()
+    if book == nil then return nil, why end
+    local writer = book and book:writer(name) or "from"
+    return writer == "turning" and writer or self:cluster(writer).name
+  end)
+end
+
+--- Is `cluster` the one that may write `topics` (a name, a list, nil)?
+---@return tranship.Answer|tranship.Question
+function M:writer_is(topics, cluster)
+  local title = ("%s: %s writes %s"):format(self.name, cluster.name,
+    table.concat(names.list(topics), ", "))
+  return question.defer(title, function()
+    local seen, ok = {}, true
+    for _, name in ipairs(names.list(topics)) do
+      local writer, why = self:writer_of(name)
+      if not writer then return nil, why end
+      seen[name] = writer
+      ok = ok and writer == cluster.name
+    end
+    return { ok = ok, seen = seen, want = cluster.name, text = title }
+  end)
+end
+
+local function deferred(title, read)
+  return function(self, options)
+    options = options or {}
+    local steady = options.steady and answer.ms(options.steady)
+    return question.defer(("%s: %s"):format(self.name, title(options)),
+      function()
+        context.live(self.name)
+        return read(self, options)
+      end, steady)
+  end
+end
+
+--- Records the copy is behind its writers, all partitions together.
+-- `road:lag { at_most = 100, steady = "2m" }`
+M.lag = deferred(function(options)
+  return "lag at most " .. tostring(options.at_most)
+end, readings.lag)
+
+--- Are all topics on both sides, shaped alike?
+M.same_topics = deferred(function() return "the same topics" end,
+  readings.same_topics)
+
+--- Is every record on both sides the same? Compares everything.
+M.same_records = deferred(function() return "the same records" end,
+  verify.same_records)
+
+--- How far each partition is, as the engine wrote it last.
+function M:progress() return readings.progress(self) end
+
+--- What every exit of a run says: is it copying, how far, how to stop it.
+function M:status() return readings.status(self) end
+
+--- One line about the engine, for messages.
+function M:engine_line()
+  local holder = place.holder(self.name)
+  if not holder then return "no engine runs on this machine" end
+  return ("engine: process %d, log %s"):format(holder.pid,
+    place.path(self.name, "log"))
+end
+
+--- The exact map of a partition; answers `lookup(offset, "from"|"to")`.
+---@async
+function M:map(name, partition)
+  local book, why = self:open_ledger()
+  if not book then return nil, why end
+  local found = map.of(book, name, partition)
+  if found then return found end
+  return nil, err.new {
+    kind = "not found", origin = "bridge",
+    message = ("bridge %s has no leg of %s/%d"):format(self.name, name,
+      partition),
+  }
+end
+
+--- Where a position lies on cluster `options.to`: exact, or why not.
+---@param position { topic: string, partition: integer, offset: integer }
+---@async
+function M:translate(position, options)
+  local at = self:side_of(self:other(options.to))
+  local name = self:source_name(position.topic, at)
+  local found, why = self:map(name, position.partition)
+  if not found then return nil, why end
+  local offset, reason = found:lookup(position.offset, at)
+  if offset then
+    return {
+      topic = self:name_on(name, self:side_of(options.to)),
+      partition = position.partition, offset = offset,
+    }
+  end
+  return nil, err.new {
+    kind = "not found", origin = "bridge",
+    message = ("%s/%d: %s"):format(name, position.partition, reason),
+  }
+end
+
+--- Waits until what is in `topics` now has been copied.
+function M:drain(topics, options)
+  return turning.drain(self, topics, options)
+end
+
+--- Carries groups' positions to `options.to`, each proven by content.
+function M:carry_offsets(groups, options)
+  return carry.carry(self, groups, options.to)
+end
+
+--- Makes `options.writer` the writing side of `topics`.
+function M:turn(topics, options) return turning.turn(self, topics, options) end
+
+--- The goals `road:open {}` and `road:closed()`.
+function M:open()
+  return require "runbook.goal".make(require "mirror.goal_open",
+    { bridge = self })
+end
+
+function M:closed()
+  return require "runbook.goal".make(require "mirror.goal_closed",
+    { bridge = self })
+end
+
+--- Partitions of the ledger, each with its leg: for status and report.
+function M.legs(book)
+  local list = {}
+  for _, name in ipairs(book:names()) do
+    for _, number in ipairs(book:numbers(name)) do
+      local part = book:partition(name, number)
+      local leg = part.legs[part.last]
+      if leg then
+        list[#list + 1] = {
+          topic = name, partition = number, leg = leg.leg,
+          writer = leg.writer, kind = ledger.is_same(leg) and "same"
+            or "mapped", why = leg.mapped_why or leg.why, at = part.at,
+        }
+      end
+    end
+  end
+  return list
+end
+
+function M:close()
+  if self._topic then self._topic:close() end
+  for _, wire in pairs(self._wires or {}) do wire:close() end
+  self._topic, self._wires, self._exists = nil, nil, nil
+end
+
+return M

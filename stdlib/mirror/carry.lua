@@ -1,0 +1,212 @@
+--- Carries a group's positions across the bridge, each one proven by content
+-- before it is committed: the first committed record at or after the position
+-- it had, and the one at or after the position it shall get, are the same; or
+-- both sides have none. What cannot be proven is not committed, and named.
+
+local effect = require "base.effect"
+local err = require "base.err"
+local answer = require "mirror.answer"
+local map = require "mirror.map"
+local names = require "mirror.names"
+local proof = require "mirror.proof"
+
+local M = {}
+
+local function refuse(kind, format, ...)
+  return nil, err.new {
+    kind = kind, origin = "bridge", message = format:format(...),
+  }
+end
+
+--- A group with members cannot be moved; says who they are.
+local function must_be_empty(cluster, group)
+  local found, why = cluster:client("read"):describe_groups { group }
+  if not found then return nil, why end
+  local members = {}
+  for _, member in ipairs(found[1] and found[1].members or {}) do
+    members[#members + 1] = ("%s at %s"):format(member.client_id
+      or member.member_id, tostring(member.host))
+  end
+  local state = found[1] and found[1].state
+  if #members == 0 and state ~= "Stable" then return true end
+  return refuse("conflict", "group %s is live on %s: %s", group, cluster.name,
+    #members > 0 and answer.some(members) or "state " .. tostring(state))
+end
+
+--- Positions on the way: what the group has where it was, topic names on both
+-- sides, what it has where it goes.
+local function positions(bridge, group, to)
+  local from = bridge:other(to)
+  local here, there = bridge:side_of(from), bridge:side_of(to)
+  local list, why = from:client("read"):group_offsets(group, { stable = true })
+  if not list then return nil, why end
+  local already
+  already, why = to:client("read"):group_offsets(group, { stable = true })
+  if not already then return nil, why end
+  local known = {}
+  for _, one in ipairs(already) do
+    known[one.topic .. "/" .. one.partition] = one
+  end
+  local moves = {}
+  for _, one in ipairs(list) do
+    local source = here == "from" and one.topic
+      or names.on_source(bridge.names, one.topic)
+    if one.err then return nil, one.err end
+    if source and one.offset >= 0 and names.carries(bridge, source) then
+      local name = there == "from" and source
+        or names.on_target(bridge.names, source)
+      local at = known[name .. "/" .. one.partition]
+      moves[#moves + 1] = {
+        source = source, partition = one.partition, metadata = one.metadata,
+        here = { topic = one.topic, partition = one.partition,
+          offset = one.offset },
+        there = { topic = name, partition = one.partition },
+        standing = at and at.offset >= 0 and at.offset or nil,
+      }
+    end
+  end
+  table.sort(moves, function(a, b)
+    if a.source ~= b.source then return a.source < b.source end
+    return a.partition < b.partition
+  end)
+  return moves
+end
+
+local function sides(moves, name)
+  local list = {}
+  for index, move in ipairs(moves) do list[index] = move[name] end
+  return list
+end
+
+local function translate(bridge, book, moves, to, problems)
+  local at = bridge:side_of(bridge:other(to))
+  local placed = {}
+  for _, move in ipairs(moves) do
+    local exact = map.of(book, move.source, move.partition)
+    local place, why = nil, "no leg yet"
+    if exact then place, why = exact:lookup(move.here.offset, at) end
+    if place then
+      move.there.offset = place
+      placed[#placed + 1] = move
+    else
+      problems[#problems + 1] = ("%s/%d: %s"):format(move.source,
+        move.partition, why)
+    end
+  end
+  return placed
+end
+
+--- Keeps the moves that are proven; the others are named in `problems`.
+local function prove(bridge, moves, to, problems)
+  if #moves == 0 then return moves end
+  local ok, why = proof.first_records(bridge:other(to):client "read",
+    sides(moves, "here"))
+  if not ok then return nil, why end
+  ok, why = proof.first_records(to:client "read", sides(moves, "there"))
+  if not ok then return nil, why end
+  local proven = {}
+  for _, move in ipairs(moves) do
+    local same, reason = proof.same_place(move.here, move.there)
+    if not same then
+      problems[#problems + 1] = ("%s/%d: position %d is not proven at %d: %s")
+        :format(move.source, move.partition, move.here.offset,
+          move.there.offset, reason)
+    elseif move.standing and move.standing > move.there.offset then
+      problems[#problems + 1] = ("%s/%d: the group stands at %d already, "
+        .. "beyond the proven position %d"):format(move.source,
+          move.partition, move.standing, move.there.offset)
+    else
+      proven[#proven + 1] = move
+    end
+  end
+  return proven
+end
+
+local function commit(group, to, move, planned)
+  local after = move.there.offset
+  if planned then
+    after = effect.unknown("where the group stops")
+  elseif move.standing == after then
+    return true
+  end
+  return effect.perform {
+    primitive = "kafka.alter_group_offsets", resume = "set",
+    target = ("cluster/%s/group/%s/offset/%s/%d"):format(to.name, group,
+      move.there.topic, move.partition),
+    summary = planned
+      and ("carry %s %s/%d (now at %d)"):format(group, move.there.topic,
+        move.partition, move.here.offset)
+      or ("carry %s %s/%d: %d is %d"):format(group, move.there.topic,
+        move.partition, move.here.offset, after),
+    args = { group = group, topic = move.there.topic,
+      partition = move.partition, source_position = move.here.offset,
+      position = not planned and after or nil },
+    before = move.standing or "none",
+    after = after,
+    undo = move.standing and ("commit %d again"):format(move.standing)
+      or "delete the position",
+    send = function()
+      local done, why = to:client("write"):alter_group_offsets(group, { {
+        topic = move.there.topic, partition = move.partition, offset = after,
+        metadata = move.metadata,
+      } })
+      if not done then return nil, why end
+      if done[1] and done[1].err then return nil, done[1].err end
+      return after
+    end,
+  }
+end
+
+local function plan_group(bridge, group, to)
+  local moves, why = positions(bridge, group, to)
+  if not moves then return nil, why end
+  for _, move in ipairs(moves) do commit(group, to, move, true) end
+  return true
+end
+
+local function carry_group(bridge, group, to, book)
+  for _, cluster in ipairs { to, bridge:other(to) } do
+    local ok, why = must_be_empty(cluster, group)
+    if not ok then return nil, why end
+  end
+  local moves, why = positions(bridge, group, to)
+  if not moves then return nil, why end
+  local problems = {}
+  local proven
+  proven, why = prove(bridge, translate(bridge, book, moves, to, problems), to,
+    problems)
+  if not proven then return nil, why end
+  if #problems > 0 then
+    return refuse("conflict", "group %s is not carried to %s: %s", group,
+      to.name, table.concat(problems, "; "))
+  end
+  for _, move in ipairs(proven) do
+    local ok
+    ok, why = commit(group, to, move)
+    if not ok then return nil, why end
+  end
+  return { group = group, exactly = #proven }
+end
+
+--- Carries `groups` (a name, a list, or nil: nothing) to cluster `to`.
+---@async
+---@return table[]|nil carried { group, exactly } each, tranship.Err?
+function M.carry(bridge, groups, to)
+  local carried = {}
+  for _, group in ipairs(names.list(groups)) do
+    local done, why
+    if answer.is_planning() then
+      done, why = plan_group(bridge, group, to)
+    else
+      local book
+      book, why = bridge:open_ledger()
+      if not book then return nil, why end
+      done, why = carry_group(bridge, group, to, book)
+    end
+    if not done then return nil, why end
+    carried[#carried + 1] = done
+  end
+  return carried
+end
+
+return M

@@ -1,0 +1,266 @@
+--- What a bridge can be asked: lag, topics, progress, status.
+
+local effect = require "base.effect"
+local sys = require "vm.sys"
+local ledger = require "mirror.ledger"
+local names = require "mirror.names"
+local place = require "mirror.place"
+
+local M = {}
+
+--- Copied topics of the ledger's partitions by side: lists for `offsets`.
+local function wants_of(bridge, book)
+  local wants = { from = {}, to = {} }
+  local rows = {}
+  for _, name in ipairs(book:names()) do
+    for _, number in ipairs(book:numbers(name)) do
+      local leg = book:leg(name, number)
+      if leg then
+        local reads, writes = ledger.sides(leg)
+        local row = {
+          topic = name, partition = number, leg = leg,
+          at = book:partition(name, number).at,
+          reads = reads, writes = writes,
+        }
+        for _, side in ipairs { "from", "to" } do
+          table.insert(wants[side], {
+            topic = bridge:name_on(name, side), partition = number,
+            at = side == reads and "stable" or "end", row = row,
+          })
+        end
+        rows[#rows + 1] = row
+      end
+    end
+  end
+  return rows, wants
+end
+
+--- Notes the log ends of one side in the rows; partitions that cannot be read
+-- are noted as such.
+local function ends_of(bridge, side, wants)
+  if #wants == 0 then return true end
+  local list = {}
+  for index, want in ipairs(wants) do
+    list[index] = {
+      topic = want.topic, partition = want.partition, at = want.at,
+    }
+  end
+  local found, why = bridge:cluster(side):client("read"):offsets(list)
+  if not found then return nil, why end
+  for index, item in ipairs(found) do
+    local row = wants[index].row
+    if item.err then row.problem = tostring(item.err) end
+    row[side] = item.offset
+  end
+  return true
+end
+
+--- Offsets the copy is behind: what the source gained since the last word of
+-- the engine, less what the target gained since then.
+local function lag_of(row)
+  local at = row.at
+  local base = at and at.leg == row.leg.leg and at.source and at
+  local source = base and base.source or row.leg.start[row.reads]
+  local target = base and base.target or row.leg.start[row.writes]
+  return math.max(0, (row[row.reads] - source) - (row[row.writes] - target))
+end
+
+--- Rows with lag, read now: targets first, so that it is never too small.
+local function read_lag(bridge)
+  local book, why = bridge:open_ledger()
+  if not book then return nil, why end
+  local rows, wants = wants_of(bridge, book)
+  for _, side in ipairs { "to", "from" } do
+    local list = {}
+    for _, want in ipairs(wants[side]) do
+      if want.row.writes == side then list[#list + 1] = want end
+    end
+    local ok
+    ok, why = ends_of(bridge, side, list)
+    if not ok then return nil, why end
+  end
+  for _, side in ipairs { "to", "from" } do
+    local list = {}
+    for _, want in ipairs(wants[side]) do
+      if want.row.reads == side then list[#list + 1] = want end
+    end
+    local ok
+    ok, why = ends_of(bridge, side, list)
+    if not ok then return nil, why end
+  end
+  for _, row in ipairs(rows) do
+    if not row.problem then row.lag = lag_of(row) end
+  end
+  return rows
+end
+
+local function total(rows)
+  local sum, worst, stopped = 0, nil, {}
+  for _, row in ipairs(rows) do
+    sum = sum + (row.lag or 0)
+    if row.lag and (not worst or row.lag > worst.lag) then worst = row end
+    local state = row.at and row.at.state
+    if state == "stopped" then stopped[#stopped + 1] = row.at.text end
+    if row.problem then stopped[#stopped + 1] = row.problem end
+  end
+  return sum, worst, stopped
+end
+
+--- The records the copy is behind; not ok while a partition has stopped.
+---@async
+function M.lag(bridge, options)
+  return effect.observe("bridge/" .. bridge.name .. "/lag", function()
+    local rows, why = read_lag(bridge)
+    if not rows then return nil, why end
+    local sum, worst, stopped = total(rows)
+    local most = options.at_most
+    local text = ("%d records behind"):format(sum)
+    if worst and worst.lag > 0 then
+      text = ("%s, most of them in %s/%d (%d)"):format(text, worst.topic,
+        worst.partition, worst.lag)
+    end
+    if #stopped > 0 then
+      text = text .. "; stopped: " .. table.concat(stopped, "; ")
+    end
+    return {
+      ok = #stopped == 0 and (not most or sum <= most),
+      seen = sum, want = most, text = text, partitions = #rows,
+    }
+  end)
+end
+
+--- Settings made on the topics themselves, by topic.
+local function configs_of(cluster, list)
+  if #list == 0 then return {} end
+  local found, why = cluster:client("read"):configs("topic", list)
+  if not found then return nil, why end
+  local own = {}
+  for name, settings in pairs(found) do
+    own[name] = {}
+    for key, setting in pairs(settings) do
+      if setting.source == "topic" then own[name][key] = setting.value end
+    end
+  end
+  return own
+end
+
+local function compare_configs(name, a, b, problems)
+  for key, value in pairs(a) do
+    if b[key] ~= value then
+      problems[#problems + 1] = ("%s: %s is %s here and %s there"):format(name,
+        key, value, tostring(b[key] or "not set"))
+    end
+  end
+  for key, value in pairs(b) do
+    if a[key] == nil then
+      problems[#problems + 1] = ("%s: %s is not set here and %s there")
+        :format(name, key, value)
+    end
+  end
+end
+
+--- All topics of the bridge are on both sides, with the same partitions and
+-- the same settings of their own.
+---@async
+function M.same_topics(bridge)
+  local all, why = bridge.from:client("read"):topics()
+  if not all then return nil, why end
+  local there
+  there, why = bridge.to:client("read"):topics()
+  if not there then return nil, why end
+  local known, problems, here, other = {}, {}, {}, {}
+  for _, one in ipairs(there) do known[one.name] = one end
+  for _, one in ipairs(all) do
+    if names.carries(bridge, one.name) then
+      local copy = known[bridge:name_on(one.name, "to")]
+      if not copy then
+        problems[#problems + 1] = one.name .. " is missing"
+      elseif copy.partitions ~= one.partitions then
+        problems[#problems + 1] = ("%s has %d partitions here and %d there")
+          :format(one.name, one.partitions, copy.partitions)
+      else
+        here[#here + 1], other[#other + 1] = one.name, copy.name
+      end
+    end
+  end
+  local mine, theirs
+  mine, why = configs_of(bridge.from, here)
+  if not mine then return nil, why end
+  theirs, why = configs_of(bridge.to, other)
+  if not theirs then return nil, why end
+  for index, name in ipairs(here) do
+    compare_configs(name, mine[name] or {}, theirs[other[index]] or {},
+      problems)
+  end
+  return {
+    ok = #problems == 0, seen = { topics = #here, problems = problems },
+    want = "the same topics", text = #problems == 0
+      and ("%d topics are on both sides"):format(#here)
+      or table.concat(problems, "; "),
+  }
+end
+
+--- What the engine wrote last, one row per partition.
+---@async
+function M.progress(bridge)
+  local book, why = bridge:open_ledger()
+  if not book then return nil, why end
+  local rows = {}
+  for _, one in ipairs(bridge.legs(book)) do
+    local at = one.at or {}
+    local reads, writes = ledger.sides(one)
+    rows[#rows + 1] = {
+      topic = one.topic, partition = one.partition, leg = one.leg,
+      from = bridge:cluster(reads).name, to = bridge:cluster(writes).name,
+      offsets = one.kind, why = one.why, state = at.state or "preparing",
+      text = at.text, source = at.source, target = at.target,
+      source_end = at.source_end, reason = at.reason, range = at.range,
+    }
+  end
+  return rows
+end
+
+local function is_alive(bridge, book)
+  local holder = place.holder(bridge.name)
+  if holder and holder.pid then return true, holder.pid, sys.hostname() end
+  local claim, goodbye = book.claim, book.goodbye
+  if claim and claim.host ~= sys.hostname()
+    and not (goodbye and goodbye.instance == claim.instance) then
+    return true, claim.pid, claim.host
+  end
+  return false
+end
+
+--- Alive or not, where, how far behind, how to stop it; for every exit of a
+-- run. `text` is one line.
+---@async
+function M.status(bridge)
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  if not book or not book.bridge then
+    return { open = false, alive = false,
+      text = ("bridge %s is not open"):format(bridge.name) }
+  end
+  local wanted = book.wanted and book.wanted.state or "open"
+  local status = { open = wanted ~= "closed", log = place.path(bridge.name,
+    "log"), partitions = M.progress(bridge) }
+  status.alive, status.pid, status.host = is_alive(bridge, book)
+  local answer = M.lag(bridge, {})
+  status.lag = answer and answer.seen
+  local lag = status.lag and (", %d records behind"):format(status.lag) or ""
+  if status.alive then
+    status.stop = ("kill %d"):format(status.pid)
+    status.text = ("bridge %s copies on (process %d on %s%s); to stop it: %s")
+      :format(bridge.name, status.pid, status.host, lag, status.stop)
+  elseif status.open then
+    status.start = ("tranship mirror --config %s"):format(
+      place.path(bridge.name, "json"))
+    status.text = ("bridge %s is open but NOTHING COPIES%s; to go on: %s")
+      :format(bridge.name, lag, status.start)
+  else
+    status.text = ("bridge %s is closed"):format(bridge.name)
+  end
+  return status
+end
+
+return M

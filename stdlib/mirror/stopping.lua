@@ -1,0 +1,76 @@
+--- Ends a bridge's copying in order: the wish into the bridge's topic, the
+-- engine's goodbye out of it. Used by "closed" and by the undo of "open".
+
+local effect = require "base.effect"
+local err = require "base.err"
+local sys = require "vm.sys"
+local task = require "vm.task"
+local place = require "mirror.place"
+local record = require "mirror.record"
+
+local M = {}
+
+local GOODBYE_MS = 30000
+local LOCK_TRIES, LOCK_WAIT_MS = 50, 100
+
+--- The process is gone when its lock is free.
+local function await_lock(bridge)
+  for _ = 1, LOCK_TRIES do
+    if not place.holder(bridge.name) then return true end
+    task.sleep(LOCK_WAIT_MS)
+  end
+  return nil, err.new { kind = "timeout", origin = "bridge",
+    message = ("the engine of bridge %s said goodbye but did not end (%s)")
+      :format(bridge.name, bridge:engine_line()) }
+end
+
+local function send_stop(bridge, because)
+  local book, why = bridge:open_ledger()
+  if not book then return nil, why end
+  local ok
+  ok, why = bridge:say { { record.key.wanted, {
+    state = "closed", time = sys.time(), because = because,
+  } } }
+  if not ok then return nil, why end
+  if not place.holder(bridge.name) then return true end
+  ok, why = bridge:topic():await(GOODBYE_MS, function(now)
+    return now.goodbye and now.claim
+      and now.goodbye.instance == now.claim.instance
+  end)
+  if not ok then
+    if why.kind ~= "timeout" then return nil, why end
+    return nil, err.new { kind = "timeout", origin = "bridge",
+      message = ("the engine of bridge %s does not end (%s)"):format(
+        bridge.name, bridge:engine_line()) }
+  end
+  return await_lock(bridge)
+end
+
+--- Is the bridge not copying, and not wanted to?
+---@async
+function M.is_stopped(bridge)
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  if not book or not book.bridge then return true end
+  return (book.wanted and book.wanted.state == "closed" or false)
+    and not place.holder(bridge.name)
+end
+
+--- Stops the copying, if there is any.
+---@async
+function M.stop(bridge, because)
+  local stopped, why = M.is_stopped(bridge)
+  if stopped == nil then return nil, why end
+  if stopped then return true end
+  return effect.perform {
+    primitive = "bridge.close", resume = "set",
+    target = "bridge/" .. bridge.name .. "/closed",
+    summary = ("stop the copying of bridge %s"):format(bridge.name),
+    args = { because = because },
+    before = "open", after = { ok = true, seen = "closed above" },
+    undo = "open it again; it goes on where it stopped",
+    send = function() return send_stop(bridge, because) end,
+  }
+end
+
+return M

@@ -1,0 +1,248 @@
+/* Inside the copier: flows, what they hold, and the links they share.
+ *
+ *   commands -> engine.c: the thread, its mailbox, the table of flows
+ *   reader.c: which flows are fetched when, on which connection
+ *   intake.c: a flow's piece of a Fetch reply -> entries
+ *   writer.c: entries -> Produce requests, several flows in each
+ *   progress.c: acknowledged -> events -> the owner's mailbox
+ *
+ * An entry is one batch on its way, or a hole that the owner must fill. It
+ * points into the Fetch reply it came in, which a chunk keeps and counts
+ * against the memory budget, or owns bytes that were rebuilt. */
+#ifndef TRANSHIP_MIRROR_INT_H
+#define TRANSHIP_MIRROR_INT_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "tranship/batch.h"
+#include "tranship/loop.h"
+#include "tranship/mirror.h"
+#include "tranship/proto.h"
+#include "tranship/wire.h"
+
+enum {
+  BEHIND_LANES = 2, /* connections that fetch what is known to be there */
+  IDLE_LANES = 3,   /* connections that wait for what is to come */
+  LANES = BEHIND_LANES + IDLE_LANES,
+  SENDERS = 3,      /* connections that produce */
+  IN_FLIGHT = 5     /* requests per sender, and so batches per partition: a
+                       broker recognises the last five of a producer */
+};
+
+typedef struct flow flow;
+typedef struct source source;
+typedef struct target target;
+typedef struct sender sender;
+TAILQ_HEAD(flow_list, flow);
+
+/* A Fetch reply that entries point into. */
+typedef struct chunk {
+  tsh_mirror *mirror;
+  tsh_body *body;
+  size_t size;
+  size_t refs;
+} chunk;
+
+/* Source offsets of a batch's records, in order. */
+typedef struct run {
+  int64_t source;
+  int64_t count;
+} run;
+
+typedef struct entry {
+  struct entry *next;
+  chunk *chunk;        /* holds `bytes`; NULL: they are the entry's own */
+  uint8_t *bytes;      /* NULL: a hole */
+  size_t size;
+  int64_t target;      /* where it must land */
+  int64_t source_next; /* the source position once it has landed */
+  int32_t count;       /* records */
+  int32_t epoch;       /* leader epoch it was written in */
+  run *runs;           /* of a batch that had gaps; NULL: just `first` */
+  size_t run_count;
+  run first;
+} entry;
+
+struct flow {
+  flow *hash_next;
+  tsh_mirror *mirror;
+  tsh_mirror_flow spec; /* with texts of its own */
+
+  /* Reading. */
+  source *source;
+  TAILQ_ENTRY(flow) fetching; /* in a list of its source ... */
+  bool listed;                /* ... if this says so */
+  flow **slot;          /* its place in the fetch in flight, or NULL */
+  bool caught_up;       /* position is the last stable offset */
+  int64_t position;     /* next source offset to read */
+  int64_t source_end;
+  int32_t epoch_read;
+  size_t held;          /* bytes of entries */
+
+  /* Writing. */
+  sender *sender;
+  TAILQ_ENTRY(flow) sending; /* in the list of its sender ... */
+  bool ready;                /* ... if this says so */
+  entry *head, *tail;   /* not sent yet */
+  entry *last;          /* the newest entry, sent or not; NULL: none pending */
+  int in_flight;
+  int64_t next_target;  /* of the next record read */
+  int32_t sequence;     /* of the next batch sent */
+  int16_t producer_epoch;
+  bool in_hole;         /* told, and waiting to go on */
+
+  /* Acknowledged. */
+  int64_t acked_source, acked_target;
+  int32_t acked_sequence, acked_epoch;
+
+  /* Telling. */
+  TAILQ_ENTRY(flow) telling; /* in the mirror's list ... */
+  bool dirty;                /* ... if this says so */
+  tsh_mirror_event *report;    /* not published yet */
+  tsh_mirror_event *published; /* while `generation` is the mailbox's */
+  uint64_t generation;
+
+  /* Ending. */
+  tsh_mirror_event *stop; /* set once it ends: reason and all */
+  bool drain;             /* send what is queued first */
+  bool broken;            /* a batch was refused: later ones mean nothing */
+  int asking;             /* questions in flight */
+};
+
+/* A broker that is read from, in one version of Fetch. */
+typedef struct lane {
+  source *source;
+  tsh_conn *conn;
+  bool busy;
+} lane;
+
+struct source {
+  source *next;
+  tsh_mirror *mirror;
+  char *host;
+  uint16_t port;
+  int16_t version;
+  size_t flows;
+  struct flow_list behind, idle;
+  lane lanes[LANES]; /* those for behind first */
+};
+
+/* A broker that is written to. */
+struct sender {
+  target *target;
+  tsh_conn *conn;
+  int in_flight;
+  size_t flows;
+  struct flow_list ready;
+};
+
+struct target {
+  target *next;
+  tsh_mirror *mirror;
+  char *host;
+  uint16_t port;
+  size_t flows;
+  sender senders[SENDERS];
+};
+
+struct tsh_mirror {
+  tsh_mirror_options options;
+  tsh_loop *loop;
+  pthread_t thread;
+
+  /* The copier's thread alone. */
+  flow **table;
+  size_t table_size, flow_count;
+  source *sources;
+  target *targets;
+  size_t held;    /* bytes promised to fetches or kept */
+  bool starved;   /* a fetch waits for memory */
+  struct flow_list dirty;
+  tsh_timer *progress;
+  tsh_aborted aborted;
+  tsh_records records;
+  tsh_builder builder;
+  bool closing;
+
+  /* Shared. */
+  pthread_mutex_t lock;
+  tsh_bell *bell;
+  struct command *commands, **commands_end;
+  tsh_mirror_event *events, **events_end;
+  uint64_t generation; /* counts takes: older events are gone */
+};
+
+/* Sequences wrap from 2^31 - 1 to 0. */
+static inline int32_t tsh_mirror__sequence_after(int32_t sequence,
+                                                 int64_t count) {
+  return (int32_t)((sequence + count) & INT32_MAX);
+}
+
+/* flow.c: the life of one flow. */
+flow *tsh_mirror__find(tsh_mirror *mirror, const char *id);
+int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
+                         flow **out, tsh_err *err);
+/* Leaves the table and links; drops entries. */
+void tsh_mirror__flow_drop(flow *flow);
+/* Begins to end it, unless it ends already. With `drain` what is queued is
+ * sent first. Returns the STOPPED to be, to fill in more, or NULL. */
+tsh_mirror_event *tsh_mirror__end(flow *flow, tsh_mirror_reason reason,
+                                  bool drain, const tsh_err *why);
+/* What is queued cannot be sent: also overrides a draining end. */
+tsh_mirror_event *tsh_mirror__give_up(flow *flow, tsh_mirror_reason reason,
+                                      const tsh_err *why);
+/* Tells and drops the flow if nothing is left to wait for: then true. */
+bool tsh_mirror__settle(flow *flow);
+tsh_mirror_reason tsh_mirror__reason_of(int code);
+
+/* entry.c */
+entry *tsh_mirror__entry_new(flow *flow, chunk *chunk, uint8_t *bytes,
+                             size_t size);
+void tsh_mirror__entry_free(flow *flow, entry *entry);
+void tsh_mirror__drop_queue(flow *flow);
+chunk *tsh_mirror__chunk_new(tsh_mirror *mirror, tsh_body *body, size_t size);
+void tsh_mirror__chunk_release(chunk *chunk);
+void tsh_mirror__give_back(tsh_mirror *mirror, size_t bytes);
+
+/* intake.c: `first` says that the flow was first in its fetch. May end it. */
+void tsh_mirror__intake(flow *flow, chunk *chunk, tsh_fetched *fetched,
+                        bool first);
+
+/* reader.c */
+source *tsh_mirror__source_join(tsh_mirror *mirror, const char *host,
+                                uint16_t port, int16_t version);
+void tsh_mirror__source_leave(flow *flow);
+/* Lists the flow to be fetched, if it may be. */
+void tsh_mirror__want_fetch(flow *flow, bool at_once);
+void tsh_mirror__pump_source(source *source);
+void tsh_mirror__pump_sources(tsh_mirror *mirror);
+
+/* bounds.c: log start and end, into the flow's STOPPED. */
+void tsh_mirror__ask_bounds(flow *flow, tsh_conn *conn);
+
+/* writer.c */
+sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
+                                uint16_t port);
+void tsh_mirror__sender_leave(flow *flow);
+void tsh_mirror__want_send(flow *flow);
+void tsh_mirror__pump_senders(tsh_mirror *mirror);
+void tsh_mirror__go_on(flow *flow, int64_t target_offset, int32_t epoch,
+                       int32_t sequence);
+
+/* progress.c */
+void tsh_mirror__touch(flow *flow); /* something is to be told */
+/* Counts records as being on the target; TSH_NO_MEMORY leaves all as it was. */
+int tsh_mirror__add_segment(flow *flow, int64_t source, int64_t target,
+                            int64_t count, tsh_err *err);
+void tsh_mirror__publish(flow *flow);
+void tsh_mirror__post(tsh_mirror *mirror, tsh_mirror_event *event);
+/* The last event of a flow; an answer takes its other events in. */
+void tsh_mirror__tell_stop(flow *flow, tsh_mirror_event *stop);
+/* To a stop of a flow that is gone: its own stop, or that there is none. */
+void tsh_mirror__answer_unknown(tsh_mirror *mirror, const char *id);
+tsh_mirror_event *tsh_mirror__event_new(tsh_mirror_kind kind, const char *id);
+void tsh_mirror__progress_stop(tsh_mirror *mirror);
+
+#endif

@@ -1,0 +1,445 @@
+/* The Produce side: what is queued leaves in requests of several partitions,
+ * one batch of each, and lands in the order and at the place it was meant to.
+ *
+ * A flow keeps to one connection, so its batches arrive in sequence. While
+ * all requests of a connection are in flight, what comes meanwhile gathers
+ * and leaves together in the next: the busier, the fewer requests. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mirror_int.h"
+
+enum {
+  PRODUCE_VERSION = 8,       /* the first that says in words what is wrong */
+  MOST_ITEMS = 256,          /* batches in a request */
+  REQUEST_BYTES = 4 << 20    /* of batches, about */
+};
+
+typedef struct sent {
+  flow *flow;
+  entry *entry;
+} sent;
+
+typedef struct produce {
+  sender *sender;
+  tsh_gather gather;
+  size_t count;
+  sent items[MOST_ITEMS];
+} produce;
+
+/* --- links ------------------------------------------------------------------ */
+
+static target *find_target(tsh_mirror *mirror, const char *host,
+                           uint16_t port) {
+  for (target *at = mirror->targets; at != NULL; at = at->next)
+    if (at->port == port && strcmp(at->host, host) == 0)
+      return at;
+  target *made = calloc(1, sizeof *made);
+  if (made == NULL || (made->host = strdup(host)) == NULL) {
+    free(made);
+    return NULL;
+  }
+  made->mirror = mirror;
+  made->port = port;
+  for (int i = 0; i < SENDERS; i++) {
+    made->senders[i].target = made;
+    TAILQ_INIT(&made->senders[i].ready);
+  }
+  made->next = mirror->targets;
+  mirror->targets = made;
+  return made;
+}
+
+sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
+                                uint16_t port) {
+  target *to = find_target(mirror, host, port);
+  if (to == NULL)
+    return NULL;
+  sender *least = &to->senders[0];
+  for (int i = 1; i < SENDERS; i++)
+    if (to->senders[i].flows < least->flows)
+      least = &to->senders[i];
+  to->flows++;
+  least->flows++;
+  return least;
+}
+
+static void unready(flow *flow) {
+  TAILQ_REMOVE(&flow->sender->ready, flow, sending);
+  flow->ready = false;
+}
+
+void tsh_mirror__sender_leave(flow *flow) {
+  if (flow->ready)
+    unready(flow);
+  flow->sender->flows--;
+  if (--flow->sender->target->flows == 0) /* swept by the engine */
+    tsh_bell_ring(flow->mirror->bell);
+}
+
+static void sender_failed(void *user, const tsh_err *err) {
+  sender *failed = user;
+  (void)err; /* the requests in flight were told */
+  tsh_conn_close(failed->conn);
+  failed->conn = NULL;
+}
+
+static tsh_conn *sender_conn(sender *sender, tsh_err *err) {
+  target *target = sender->target;
+  if (sender->conn != NULL && tsh_conn_failed(sender->conn)) {
+    tsh_conn_close(sender->conn);
+    sender->conn = NULL;
+  }
+  if (sender->conn == NULL) {
+    tsh_conn_options options = {
+        .host = target->host,
+        .port = target->port,
+        .client_id = "tranship-mirror",
+        .timeout_ms = target->mirror->options.timeout_ms,
+        .failed = sender_failed,
+        .user = sender,
+    };
+    sender->conn = tsh_conn_open(target->mirror->loop, &options, err);
+  }
+  return sender->conn;
+}
+
+/* --- holes ------------------------------------------------------------------ */
+
+/* All before it has landed. */
+static void tell_hole(flow *flow) {
+  tsh_mirror_event *hole =
+      tsh_mirror__event_new(TSH_MIRROR_HOLE, flow->spec.id);
+  hole->from = flow->head->target;
+  hole->to = flow->head->source_next;
+  hole->source_offset = hole->target_offset = flow->acked_target;
+  hole->sequence = flow->acked_sequence;
+  hole->source_epoch = flow->acked_epoch;
+  hole->source_end = flow->source_end;
+  flow->in_hole = true;
+  tsh_mirror__publish(flow);
+  tsh_mirror__post(flow->mirror, hole);
+}
+
+void tsh_mirror__go_on(flow *flow, int64_t target_offset, int32_t epoch,
+                       int32_t sequence) {
+  if (!flow->in_hole)
+    return;
+  entry *hole = flow->head;
+  flow->in_hole = false;
+  if (target_offset != hole->source_next) {
+    tsh_mirror_event *stop =
+        tsh_mirror__give_up(flow, TSH_MIRROR_FOREIGN, NULL);
+    stop->expected = hole->source_next;
+    stop->got = target_offset;
+    tsh_mirror__settle(flow);
+    return;
+  }
+  flow->head = hole->next;
+  if (flow->head == NULL)
+    flow->tail = NULL;
+  flow->acked_source = flow->acked_target = target_offset;
+  flow->acked_epoch = hole->epoch;
+  if (epoch >= 0)
+    flow->producer_epoch = (int16_t)epoch;
+  if (sequence >= 0)
+    flow->sequence = flow->acked_sequence = sequence;
+  tsh_mirror__entry_free(flow, hole);
+  tsh_mirror__touch(flow);
+  tsh_mirror__want_send(flow);
+  if (!tsh_mirror__settle(flow))
+    tsh_mirror__want_fetch(flow, false);
+}
+
+/* --- sending ---------------------------------------------------------------- */
+
+void tsh_mirror__want_send(flow *flow) {
+  if (flow->ready || flow->head == NULL || flow->in_hole ||
+      flow->in_flight == IN_FLIGHT || (flow->stop != NULL && !flow->drain))
+    return;
+  if (flow->head->bytes == NULL) {
+    if (flow->in_flight == 0)
+      tell_hole(flow);
+    return;
+  }
+  TAILQ_INSERT_TAIL(&flow->sender->ready, flow, sending);
+  flow->ready = true;
+}
+
+static int too_large(flow *flow, const entry *next) {
+  tsh_err err;
+  tsh_err_set(&err, TSH_LIMIT, "mirror", 0,
+              "a batch of %zu bytes with source offset %lld is larger than "
+              "the %zu that %s takes",
+              next->size, (long long)next->first.source,
+              flow->spec.max_batch_bytes, flow->spec.target.topic);
+  tsh_mirror__give_up(flow, TSH_MIRROR_TOO_LARGE, &err);
+  return TSH_LIMIT;
+}
+
+/* Makes the flow's next batch ours. */
+static int prepare(flow *flow, const entry *next) {
+  tsh_stamp stamp = {-1, -1, -1, false};
+  tsh_err err;
+  if (flow->spec.max_batch_bytes > 0 &&
+      next->size > flow->spec.max_batch_bytes)
+    return too_large(flow, next);
+  if (flow->spec.producer_id >= 0)
+    stamp = (tsh_stamp){flow->spec.producer_id, flow->producer_epoch,
+                        flow->sequence, false};
+  bool forwarded = next->chunk != NULL; /* what we built holds */
+  int status =
+      tsh_batch_stamp(next->bytes, next->size, &stamp, forwarded, &err);
+  if (status != 0)
+    tsh_mirror__give_up(flow, TSH_MIRROR_CORRUPT, &err);
+  return status;
+}
+
+static void take(produce *request, flow *flow) {
+  entry *next = flow->head;
+  flow->head = next->next;
+  if (flow->head == NULL)
+    flow->tail = NULL;
+  flow->in_flight++;
+  flow->sequence =
+      tsh_mirror__sequence_after(flow->sequence, next->count);
+  request->items[request->count++] = (sent){flow, next};
+}
+
+/* One batch of each flow that stands ready, as they fit. */
+static void fill(produce *request, sender *sender) {
+  size_t bytes = 0;
+  flow *flow;
+  while (request->count < MOST_ITEMS && bytes < REQUEST_BYTES &&
+         (flow = TAILQ_FIRST(&sender->ready)) != NULL) {
+    unready(flow);
+    if (prepare(flow, flow->head) != 0) {
+      tsh_mirror__settle(flow);
+      continue;
+    }
+    bytes += flow->head->size;
+    take(request, flow);
+  }
+}
+
+static void replied(void *user, const tsh_reply *reply);
+
+static int send(produce *request, tsh_err *err) {
+  tsh_conn *conn = sender_conn(request->sender, err);
+  tsh_produce_item items[MOST_ITEMS];
+  if (conn == NULL)
+    return err->kind;
+  for (size_t i = 0; i < request->count; i++) {
+    const tsh_mirror_side *to = &request->items[i].flow->spec.target;
+    const entry *entry = request->items[i].entry;
+    items[i] = (tsh_produce_item){
+        .topic = {to->topic, strlen(to->topic)},
+        .partition = to->partition,
+        .body = {entry->bytes, entry->size},
+    };
+  }
+  uint32_t timeout_ms = request->sender->target->mirror->options.timeout_ms;
+  int status = tsh_produce_encode(PRODUCE_VERSION, NULL, (int32_t)timeout_ms,
+                                  items, request->count, &request->gather,
+                                  err);
+  if (status != 0)
+    return status;
+  tsh_request req = {.api_key = TSH_API_PRODUCE,
+                     .version = PRODUCE_VERSION,
+                     .parts = request->gather.parts,
+                     .count = request->gather.count,
+                     .replied = replied,
+                     .user = request};
+  return tsh_conn_send(conn, &req, err);
+}
+
+static void forget(produce *request) {
+  tsh_gather_free(&request->gather);
+  free(request);
+}
+
+/* --- answers ---------------------------------------------------------------- */
+
+static void refuse(flow *flow, tsh_mirror_reason reason, const tsh_err *why) {
+  tsh_mirror__give_up(flow, reason, why);
+  flow->broken = true;
+}
+
+static void landed_elsewhere(flow *flow, const entry *entry, int64_t base) {
+  tsh_mirror_event *stop =
+      tsh_mirror__give_up(flow, TSH_MIRROR_FOREIGN, NULL);
+  stop->expected = entry->target;
+  stop->got = base;
+  flow->broken = true;
+}
+
+static int add_segments(flow *flow, const entry *entry, tsh_err *err) {
+  const run *runs = entry->runs != NULL ? entry->runs : &entry->first;
+  size_t count = entry->runs != NULL ? entry->run_count : 1;
+  int64_t target = entry->target;
+  for (size_t i = 0; i < count; i++) {
+    int status = tsh_mirror__add_segment(flow, runs[i].source, target,
+                                         runs[i].count, err);
+    if (status != 0)
+      return status;
+    target += runs[i].count;
+  }
+  return 0;
+}
+
+static void landed(flow *flow, const entry *entry, int64_t base) {
+  tsh_err err;
+  if (base != entry->target) {
+    landed_elsewhere(flow, entry, base);
+    return;
+  }
+  if (add_segments(flow, entry, &err) != 0) {
+    refuse(flow, TSH_MIRROR_FAILED, &err);
+    return;
+  }
+  flow->acked_source = entry->source_next;
+  flow->acked_target = base + entry->count;
+  flow->acked_epoch = entry->epoch;
+  flow->acked_sequence =
+      tsh_mirror__sequence_after(flow->acked_sequence, entry->count);
+  flow->report->records += entry->count;
+  flow->report->bytes += (int64_t)entry->size;
+  tsh_mirror__touch(flow);
+}
+
+static void refused(flow *flow, const tsh_produced *produced) {
+  tsh_err err;
+  bool retriable = false;
+  tsh_kind kind = tsh_kafka_error_kind(produced->error, &retriable);
+  const char *name = tsh_kafka_error_name(produced->error);
+  tsh_err_set(&err, kind, "kafka", produced->error, "producing to %s/%d: %s%s%.*s",
+              flow->spec.target.topic, (int)flow->spec.target.partition,
+              name != NULL ? name : "unknown error",
+              produced->text.size > 0 ? ": " : "", (int)produced->text.size,
+              produced->text.size > 0 ? produced->text.data : "");
+  err.retriable = retriable;
+  refuse(flow, tsh_mirror__reason_of(produced->error), &err);
+}
+
+/* The item is answered: with what the broker said, or with `why` it did not
+ * (then nobody knows whether the batch has landed). */
+static void settle_item(sent *item, const tsh_produced *produced,
+                        const tsh_err *why) {
+  flow *flow = item->flow;
+  flow->in_flight--;
+  if (!flow->broken) {
+    if (produced == NULL)
+      refuse(flow, TSH_MIRROR_LEADER, why);
+    else if (produced->error != 0)
+      refused(flow, produced);
+    else
+      landed(flow, item->entry, produced->base_offset);
+  }
+  tsh_mirror__entry_free(flow, item->entry);
+  item->flow = NULL;
+  tsh_mirror__want_send(flow);
+  if (!tsh_mirror__settle(flow))
+    tsh_mirror__want_fetch(flow, false);
+}
+
+static bool is_of(const flow *flow, const tsh_produced *produced) {
+  const tsh_mirror_side *to = &flow->spec.target;
+  return produced->partition == to->partition &&
+         strlen(to->topic) == produced->topic.size &&
+         memcmp(to->topic, produced->topic.data, produced->topic.size) == 0;
+}
+
+static sent *item_of(produce *request, const tsh_produced *produced,
+                     size_t *hint) {
+  for (size_t i = 0; i < request->count; i++) {
+    sent *item = &request->items[(*hint + i) % request->count];
+    if (item->flow != NULL && is_of(item->flow, produced)) {
+      *hint += i + 1;
+      return item;
+    }
+  }
+  return NULL;
+}
+
+static void settle_rest(produce *request, const tsh_err *why) {
+  for (size_t i = 0; i < request->count; i++)
+    if (request->items[i].flow != NULL)
+      settle_item(&request->items[i], NULL, why);
+}
+
+static void read_reply(produce *request, const tsh_reply *reply) {
+  tsh_produce_iter iter;
+  tsh_produced produced;
+  tsh_err err = {0};
+  size_t hint = 0;
+  int status = tsh_produce_open(&iter, PRODUCE_VERSION, reply->data,
+                                reply->size, &err);
+  while (status == 0 &&
+         (status = tsh_produce_next(&iter, &produced, &err)) == 1) {
+    sent *item = item_of(request, &produced, &hint);
+    if (item != NULL)
+      settle_item(item, &produced, NULL);
+    status = 0;
+  }
+  if (status == 0)
+    tsh_err_set(&err, TSH_PROTOCOL, "mirror", 0,
+                "a produce reply does not name a partition");
+  settle_rest(request, &err);
+}
+
+static void replied(void *user, const tsh_reply *reply) {
+  produce *request = user;
+  sender *sender = request->sender;
+  tsh_mirror *mirror = sender->target->mirror;
+  sender->in_flight--;
+  if (reply->status != 0)
+    settle_rest(request, reply->err);
+  else
+    read_reply(request, reply);
+  forget(request);
+  tsh_mirror__pump_senders(mirror);
+  tsh_mirror__pump_sources(mirror);
+}
+
+/* --- pumping ---------------------------------------------------------------- */
+
+/* A flow may stand ready again behind its own batch: the next request. */
+static void line_up(produce *request) {
+  for (size_t i = 0; i < request->count; i++)
+    tsh_mirror__want_send(request->items[i].flow);
+}
+
+static void start(sender *sender) {
+  produce *request = malloc(sizeof *request);
+  tsh_err err = {0};
+  if (request == NULL)
+    abort(); /* nothing in flight may be left to wake us up again */
+  request->sender = sender;
+  request->count = 0;
+  request->gather = (tsh_gather){0};
+  fill(request, sender);
+  if (request->count == 0) {
+    free(request);
+    return;
+  }
+  if (send(request, &err) != 0) {
+    settle_rest(request, &err);
+    forget(request);
+    return;
+  }
+  sender->in_flight++;
+  line_up(request);
+}
+
+static void pump(sender *sender) {
+  while (sender->in_flight < IN_FLIGHT && !TAILQ_EMPTY(&sender->ready))
+    start(sender);
+}
+
+void tsh_mirror__pump_senders(tsh_mirror *mirror) {
+  if (mirror->closing)
+    return;
+  for (target *at = mirror->targets; at != NULL; at = at->next)
+    for (int i = 0; i < SENDERS; i++)
+      pump(&at->senders[i]);
+}

@@ -56,6 +56,7 @@ void tsh_kafka__unhook(rd_kafka_queue_t *queue) {
 
 void tsh_kafka__hook(rd_kafka_queue_t *queue, tsh_bell *bell) {
   rd_kafka_queue_cb_event_enable(queue, ring, bell);
+  tsh_bell_ring(bell); /* what came before the hook rings nobody */
 }
 
 static int new_instance(tsh_kafka *kafka, rd_kafka_conf_t *conf,

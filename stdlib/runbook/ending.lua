@@ -3,6 +3,7 @@
 
 local sys = require "vm.sys"
 local task = require "vm.task"
+local clock = require "runbook.clock"
 local plain = require "runbook.plain"
 local runs = require "runbook.runs"
 local undo = require "runbook.undo"
@@ -119,7 +120,7 @@ local function say_debts(say, state)
     say("OWED   %s (%s, since %s)", owed.title,
         owed.debt == "gap" and "the gap of step " .. owed.step
         or "loan of step " .. owed.step,
-        os.date("%H:%M:%S", owed.time // 1000))
+        clock.utc(owed.time))
   end
   for _, intent in ipairs(state:in_doubt()) do
     say("DOUBT  %s (step %s, record %d)", intent.summary or intent.primitive,

@@ -49,7 +49,7 @@ end
 --- Counts a signal and acts on it.
 function Interrupt:raise(name)
   self.level = self.level + 1
-  if self.level >= 3 then os.exit(EXIT_KILLED, false) end
+  if self.level >= 3 then os.exit(EXIT_KILLED, false) end -- luacheck: ignore
   self._on_signal(self.level, name)
   self.asked:set(true)
   for work in pairs(self._works) do

@@ -11,6 +11,7 @@ local err = require "base.err"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local clock = require "runbook.clock"
 local journal = require "runbook.journal"
 local state = require "runbook.state"
 
@@ -138,11 +139,7 @@ local function overlap(mine, theirs)
   end
 end
 
-local function age(ms)
-  local minutes = (sys.time() - ms) // 60000
-  if minutes < 60 then return minutes .. " min" end
-  return ("%dh%02d"):format(minutes // 60, minutes % 60)
-end
+local function age(ms) return clock.span(sys.time() - ms) end
 
 local function refuse_claim(folder, claim, subject)
   local their, why = M.read(folder)

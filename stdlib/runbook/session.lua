@@ -6,6 +6,7 @@ local context = require "base.context"
 local err = require "base.err"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
+local clock = require "runbook.clock"
 local journal = require "runbook.journal"
 local runs = require "runbook.runs"
 local state = require "runbook.state"
@@ -30,7 +31,7 @@ end
 
 local function driver()
   return { operator = M.operator(), pid = sys.pid(),
-           since = os.date("!%Y-%m-%d %H:%MZ", sys.time() // 1000) }
+           since = clock.utc(sys.time()) }
 end
 
 local function new(folder, lock, log, folded)
@@ -62,7 +63,7 @@ function M.open(folder)
   local log, records = journal.open(folder.journal)
   if not log then lock:close() return nil, records end
   local self = new(folder, lock, log, state.fold(records))
-  self.cut = log.cut
+  self.cut, self.records = log.cut, records
   return self
 end
 

@@ -1,0 +1,131 @@
+--- The commands `approve` and `deny`: one answer each, left in a run's inbox.
+-- The answer is for the question as it stands in the journal now, with the plan
+-- it was asked for. Whoever drives the run judges and journals it.
+
+local sys = require "vm.sys"
+local task = require "vm.task"
+local approval = require "runbook.approval"
+local command = require "runbook.command"
+local runs = require "runbook.runs"
+local sessions = require "runbook.session"
+
+local M = {}
+
+-- The question a step asks now, by id, number or title.
+local function open_question(state, name)
+  for id, step in pairs(state.steps) do
+    local asked = step.approval.asked
+    if asked and not step.approval.given and (id == name or step.title == name)
+    then
+      return asked
+    end
+  end
+end
+
+local function asking(state)
+  local ids = {}
+  for id, step in pairs(state.steps) do
+    if step.approval.asked and not step.approval.given then
+      ids[#ids + 1] = id
+    end
+  end
+  table.sort(ids)
+  return #ids > 0 and "it asks about " .. table.concat(ids, ", ")
+    or "it asks nothing"
+end
+
+local function read(folder)
+  local state, why = runs.read(folder)
+  if not state then return nil, why end
+  return state
+end
+
+-- Waits for the question to be asked; the journal is watched.
+local function wait_for(folder, name)
+  local changed = sys.watch(folder.path)
+  while true do
+    local state, why = read(folder)
+    if not state then return nil, why end
+    local asked = open_question(state, name)
+    if asked or state.closed then return state, asked end
+    changed()
+  end
+end
+
+local function refuse_late(folder, asked)
+  if asked.expires and sys.time() >= asked.expires then
+    return command.refused(("the question of step %s in run %s has expired; "
+      .. "`tranship resume %s` asks again"):format(asked.step, folder.id,
+                                                   folder.id))
+  end
+end
+
+local function show(asked)
+  sys.errout(("step %s asks: %s\n"):format(asked.step, asked.question))
+  for _, line in ipairs(asked.lines or {}) do
+    sys.errout("  ~ " .. line .. "\n")
+  end
+end
+
+local function say_left(spec, folder, asked, who)
+  sys.out(("%s: step %s of run %s, by %s\n"):format(
+    spec.answer == "given" and "approved" or "denied", asked.step, folder.id,
+    who))
+  if not runs.is_driven(folder) then
+    sys.errout(("nobody drives the run now; the answer counts when `tranship "
+      .. "resume %s` asks with the same plan\n"):format(folder.id))
+  end
+end
+
+local function answer(spec, opts, args)
+  local folder, why = command.find_run(args[1])
+  if not folder then return command.refused(why) end
+  local state, asked
+  if opts.wait then
+    state, asked = wait_for(folder, args[2])
+  else
+    state, why = read(folder)
+    asked = state and open_question(state, args[2])
+  end
+  if not state then return command.refused(asked or why) end
+  if not asked then
+    return command.refused(("run %s does not ask about step %s; %s"):format(
+      folder.id, args[2], asking(state)))
+  end
+  local late = refuse_late(folder, asked)
+  if late then return late end
+  show(asked)
+  local who = sessions.operator()
+  local left
+  left, why = approval.leave(folder, asked, spec.answer, who, opts.comment)
+  if not left then return command.refused(why) end
+  say_left(spec, folder, asked, who)
+  return 0
+end
+
+--- A command that gives one kind of answer.
+---@param spec { name: string, answer: "given"|"denied", summary: string, examples: string[] }
+function M.command(spec)
+  local made = {
+    name = spec.name, summary = spec.summary, examples = spec.examples,
+    usage = ("tranship %s RUN STEP [--comment TEXT] [--wait]"):format(spec.name),
+    options = {
+      { name = "comment", kind = "value", value = "TEXT",
+        help = "why; journalled" },
+      { name = "wait", kind = "flag", help = "wait until the step asks" },
+      { name = "within", kind = "value", value = "SECONDS",
+        help = "with --wait: give up after this long" },
+    },
+  }
+  function made.run(opts, args)
+    if #args ~= 2 then return command.wrong_usage(made) end
+    local within = tonumber(opts.within)
+    if not within then return answer(spec, opts, args) end
+    local exit, why = task.deadline(math.floor(within * 1000), answer, spec,
+                                    opts, args)
+    return exit or command.refused(why)
+  end
+  return made
+end
+
+return M

@@ -119,13 +119,14 @@ end
 local SHOWN = { { "d", DURATION.d }, { "h", DURATION.h }, { "m", DURATION.m },
   { "s", DURATION.s } }
 
---- 90000 as "1m30s": the two largest units that count.
+--- 90000 as "1m30s", 1800 as "1.8s": what counts, and no more.
 ---@param ms number
 ---@return string
 function M.show_duration(ms)
   ms = math.floor(ms + 0.5)
   if ms < 0 then return "-" .. M.show_duration(-ms) end
   if ms < 1000 then return ms .. "ms" end
+  if ms < 60000 and ms % 1000 >= 100 then return ("%.1fs"):format(ms // 100 / 10) end
   for i, unit in ipairs(SHOWN) do
     if ms >= unit[2] then
       local text = ("%d%s"):format(ms // unit[2], unit[1])

@@ -5,7 +5,6 @@ local runs = require "runbook.runs"
 local state = require "base.state"
 local sys = require "vm.sys"
 local try = require "base.try"
-local try = require "base.try"
 
 local function run(opts, args)
   if #args ~= 1 then

@@ -12,8 +12,8 @@ local function say(format, ...) sys.errout(format:format(...) .. "\n") end
 
 local function spec_of(opts)
   if opts.config then return place.read_config(opts.config) end
-  local name, from = opts.bridge, opts["bootstrap-from"]
-  local to = opts["bootstrap-to"]
+  local name, from = opts.bridge, opts.bootstrap_from
+  local to = opts.bootstrap_to
   if not (name and from and to) then
     return nil, "give --config FILE, or --bridge, --bootstrap-from and "
       .. "--bootstrap-to"

@@ -65,11 +65,10 @@ end
 ---@return table? process, tranship.Err?
 function M.launch(name)
   local out = M.path(name, "log")
-  local args = { sys.executable() }
-  local stdlib = sys.env "TRANSHIP_STDLIB"
-  if stdlib then table.move({ "--stdlib", stdlib }, 1, 2, 2, args) end
-  table.move({ "mirror", "--config", M.path(name, "json"), "--state",
-    state.dir() }, 1, 5, #args + 1, args)
+  local args = {
+    sys.executable(), "mirror", "--config", M.path(name, "json"), "--state",
+    state.dir(),
+  }
   return sys.spawn {
     args = args, stdin = "null", stdout = out, stderr = out, detached = true,
   }

@@ -266,7 +266,7 @@ static void serve(tsh_state *state, const tsh_task *task) {
   tsh_err err;
 
   while (!task->is_done) {
-    if (tsh_loop_turn(state->loop))
+    if (tsh_loop_turn(state->loop) || task->is_done)
       continue;
     if (state->ready != NULL) { /* the bell alone does not turn the loop */
       tsh_task_run_ready(state);

@@ -30,19 +30,14 @@ static void guard_release(void *body) {
 static const tsh_class guard_class = {
     "json.tree", sizeof(guard), guard_release, NULL};
 
+/* Closed on every way out of the function that pushes it. */
 static guard *push_guard(lua_State *L) {
   guard *g = tsh_bind_new(L, &guard_class);
 
   tsh_buf_init(&g->text, MOST_BYTES);
   tsh_bind_opened(L, g);
+  lua_toclose(L, -1);
   return g;
-}
-
-/* The guard at `index` is no longer needed: closes it at once. */
-static void close_guard(lua_State *L, int index) {
-  lua_getfield(L, index, "close");
-  lua_pushvalue(L, index);
-  lua_call(L, 1, 0);
 }
 
 /* Encoding. Every new node is hung into the tree before it is filled. */
@@ -191,7 +186,6 @@ static int json_encode(lua_State *L) {
   if (tsh_json_write(g->tree, (int)indent, &g->text, &err) != 0)
     return luaL_error(L, "json: %s", err.message);
   lua_pushlstring(L, tsh_buf_text(&g->text), g->text.length);
-  close_guard(L, 3);
   return 1;
 }
 
@@ -248,12 +242,9 @@ static int json_decode(lua_State *L) {
 
   lua_settop(L, 1);
   g = push_guard(L);
-  if (tsh_json_read(&g->tree, text, length, &err) != 0) {
-    close_guard(L, 2);
+  if (tsh_json_read(&g->tree, text, length, &err) != 0)
     return tsh_bind_fail(L, &err);
-  }
   push_tree(L, g->tree);
-  close_guard(L, 2);
   return 1;
 }
 

@@ -4,11 +4,16 @@
  * and measuring are refused. Only sinks open it, in C (tsh_bind_secret). */
 #include "tranship/secret.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "bind.h"
 
@@ -16,7 +21,13 @@ typedef struct secret {
   tsh_secret *bytes;
 } secret;
 
-enum { LABEL = 1, KEY_BYTES = 32, SHOWN_DIGITS = 4 };
+enum {
+  LABEL = 1,
+  KEY_BYTES = 32,
+  SHOWN_DIGITS = 4,
+  LARGEST_FILE = 1 << 16,
+  LONGEST_LINE = 1024
+};
 
 static void secret_release(void *body) {
   tsh_secret_free(((secret *)body)->bytes);
@@ -105,6 +116,105 @@ static int secret_new(lua_State *L) {
   return 1;
 }
 
+/* Secrets from elsewhere never pass through a Lua string. */
+
+static int push_bytes(lua_State *L, const char *bytes, size_t length,
+                      const char *label) {
+  lua_pushstring(L, label);
+  memcpy(push_secret(L, length), bytes, length);
+  return 1;
+}
+
+/* from_env(name) -> secret | nil, err. */
+static int secret_from_env(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const char *value = getenv(name);
+  tsh_err err;
+
+  if (value != NULL)
+    return push_bytes(L, value, strlen(value), name);
+  tsh_err_set(&err, TSH_NOT_FOUND, "secret", 0, "no variable %s", name);
+  return tsh_bind_fail(L, &err);
+}
+
+/* Reads all of `fd` into `bytes`; -1 with errno, or when it does not fit. */
+static ssize_t read_all(int fd, char *bytes, size_t size) {
+  size_t length = 0;
+
+  for (;;) {
+    ssize_t n = read(fd, bytes + length, size - length);
+
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return n < 0 ? n : (ssize_t)length;
+    length += (size_t)n;
+    if (length == size) {
+      errno = EFBIG;
+      return -1;
+    }
+  }
+}
+
+static int fail_read(lua_State *L, const char *what) {
+  tsh_err err;
+
+  tsh_err_errno(&err, errno, "read %s", what);
+  return tsh_bind_fail(L, &err);
+}
+
+/* from_file(path) -> secret | nil, err; one line feed at its end is not part
+ * of it. */
+static int secret_from_file(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  char bytes[LARGEST_FILE];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length;
+
+  if (fd < 0)
+    return fail_read(L, path);
+  length = read_all(fd, bytes, sizeof bytes);
+  close(fd);
+  if (length < 0)
+    return fail_read(L, path);
+  if (length > 0 && bytes[length - 1] == '\n')
+    length--;
+  push_bytes(L, bytes, (size_t)length, path);
+  explicit_bzero(bytes, sizeof bytes);
+  return 1;
+}
+
+/* from_terminal(prompt) -> secret | nil, err; what is typed is not shown. It
+ * blocks everything else: it is for the start of a program. */
+static int secret_from_terminal(lua_State *L) {
+  const char *prompt = luaL_checkstring(L, 1);
+  char line[LONGEST_LINE];
+  struct termios before, quiet;
+  int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  ssize_t length = -1;
+
+  if (fd < 0 || tcgetattr(fd, &before) != 0) {
+    if (fd >= 0)
+      close(fd);
+    return fail_read(L, "the terminal");
+  }
+  quiet = before;
+  quiet.c_lflag &= ~(tcflag_t)ECHO;
+  tcsetattr(fd, TCSAFLUSH, &quiet);
+  if (dprintf(fd, "%s", prompt) >= 0)
+    length = read(fd, line, sizeof line);
+  tcsetattr(fd, TCSAFLUSH, &before);
+  dprintf(fd, "\n");
+  close(fd);
+  if (length < 0)
+    return fail_read(L, "the terminal");
+  if (length > 0 && line[length - 1] == '\n')
+    length--;
+  push_bytes(L, line, (size_t)length, "terminal");
+  explicit_bzero(line, sizeof line);
+  return 1;
+}
+
 static int secret_tostring(lua_State *L) {
   secret *s = tsh_bind_test(L, 1, &secret_class);
 
@@ -173,7 +283,13 @@ static const luaL_Reg metamethods[] = {{"__tostring", secret_tostring},
                                        {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"new", secret_new}, {"redact", redact}, {"is", is_secret}, {NULL, NULL}};
+    {"new", secret_new},
+    {"from_env", secret_from_env},
+    {"from_file", secret_from_file},
+    {"from_terminal", secret_from_terminal},
+    {"redact", redact},
+    {"is", is_secret},
+    {NULL, NULL}};
 
 int luaopen_vm_secret(lua_State *L) {
   static const unsigned char zero[KEY_BYTES];

@@ -126,5 +126,8 @@ int luaopen_vm_sys(lua_State *L) {
   tsh_sys_register_digests(L);
   tsh_sys_register_paths(L);
   tsh_sys_register_files(L);
+  tsh_sys_register_feeds(L);
+  tsh_sys_register_processes(L);
+  tsh_sys_register_probes(L);
   return 1;
 }

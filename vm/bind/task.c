@@ -6,6 +6,7 @@
  * resumed, and its coroutine is closed. Joins, flags and the like are the Lua
  * half's (task.lua). */
 #include <string.h>
+#include <uv.h>
 
 #include "state.h"
 #include "tranship/log.h"
@@ -295,6 +296,12 @@ static int task_now(lua_State *L) {
   return 1;
 }
 
+/* now_us() -> monotonic microseconds, for measurements. */
+static int task_now_us(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)(uv_hrtime() / 1000));
+  return 1;
+}
+
 static int task_locals(lua_State *L) {
   tsh_task *task = tsh_bind_state(L)->current;
 
@@ -405,6 +412,7 @@ static const luaL_Reg metamethods[] = {{"__close", task_cancel},
 
 static const luaL_Reg functions[] = {{"spawn", task_spawn},
                                      {"now", task_now},
+                                     {"now_us", task_now_us},
                                      {"locals", task_locals},
                                      {"running", task_running},
                                      {NULL, NULL}};

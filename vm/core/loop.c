@@ -23,6 +23,8 @@ static void *must_alloc(size_t size) {
   return p;
 }
 
+static void free_data(uv_handle_t *handle) { free(handle->data); }
+
 int tsh_loop_open(tsh_loop **out, tsh_err *err) {
   tsh_loop *loop = must_alloc(sizeof *loop);
   int rc = uv_loop_init(&loop->uv);
@@ -35,9 +37,18 @@ int tsh_loop_open(tsh_loop **out, tsh_err *err) {
   return 0;
 }
 
+/* A child that outlives whoever started it is no leak: what is left of it
+ * here is a handle (process.c) that waits to reap it. */
+static void let_go(uv_handle_t *handle, void *user) {
+  (void)user;
+  if (handle->type == UV_PROCESS && !uv_is_closing(handle))
+    uv_close(handle, free_data);
+}
+
 void tsh_loop_close(tsh_loop *loop) {
   int rc;
 
+  uv_walk(&loop->uv, let_go, NULL);
   uv_run(&loop->uv, UV_RUN_NOWAIT);
   while (uv_loop_close(&loop->uv) == UV_EBUSY) {
     rc = uv_run(&loop->uv, UV_RUN_NOWAIT);
@@ -72,8 +83,6 @@ struct tsh_timer {
   void *user;
 };
 
-static void free_handle(uv_handle_t *handle) { free(handle->data); }
-
 static void timer_fired(uv_timer_t *uv) {
   tsh_timer *timer = uv->data;
 
@@ -94,7 +103,7 @@ tsh_timer *tsh_timer_start(tsh_loop *loop, uint64_t delay_ms,
 }
 
 void tsh_timer_stop(tsh_timer *timer) {
-  uv_close((uv_handle_t *)&timer->uv, free_handle);
+  uv_close((uv_handle_t *)&timer->uv, free_data);
 }
 
 /* Bells. */
@@ -127,7 +136,7 @@ void tsh_bell_ring(tsh_bell *bell) { uv_async_send(&bell->uv); }
 void tsh_bell_unref(tsh_bell *bell) { uv_unref((uv_handle_t *)&bell->uv); }
 
 void tsh_bell_close(tsh_bell *bell) {
-  uv_close((uv_handle_t *)&bell->uv, free_handle);
+  uv_close((uv_handle_t *)&bell->uv, free_data);
 }
 
 /* Blocking work. */

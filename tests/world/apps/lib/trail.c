@@ -24,9 +24,9 @@ struct trail {
 /* Cuts what follows the last newline: a kill may tear a write. */
 static void cut_torn_line(int fd, const char *path) {
   char c;
-  off_t end = lseek(fd, 0, SEEK_END);
+  off_t size = lseek(fd, 0, SEEK_END), end = size;
   while (end > 0 && pread(fd, &c, 1, end - 1) == 1 && c != '\n') end--;
-  if (ftruncate(fd, end)) app_die("%s: %s", path, strerror(errno));
+  if (end < size && ftruncate(fd, end)) app_die("%s: %s", path, strerror(errno));
 }
 
 struct trail *trail_open(const char *path, const char *cluster) {

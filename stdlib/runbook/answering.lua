@@ -42,13 +42,13 @@ end
 
 -- Waits for the question to be asked; the journal is watched.
 local function wait_for(folder, name)
-  local changed = sys.watch(folder.path)
+  local changes <close> = assert(sys.watch(folder.path))
   while true do
     local state, why = read(folder)
     if not state then return nil, why end
     local asked = open_question(state, name)
     if asked or state.closed then return state, asked end
-    changed()
+    changes:next()
   end
 end
 

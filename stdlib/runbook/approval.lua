@@ -77,12 +77,11 @@ function M.leave(folder, asked, answer, who, comment)
 end
 
 local function watch_inbox(session, asked, answers)
-  local changed = sys.watch(session.folder.inbox)
-  while true do
+  local changes <close> = assert(sys.watch(session.folder.inbox))
+  repeat
     local found = M.in_inbox(session.folder, asked)
     if found then return answers:push(found) end
-    changed()
-  end
+  until not changes:next()
 end
 
 local function watch_terminal(session, step, answers)

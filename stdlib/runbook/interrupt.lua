@@ -35,15 +35,14 @@ end
 
 --- Listens to signals until closed; returns something to close.
 function Interrupt:listen()
-  local next_signal = sys.signals { "INT", "TERM" }
+  local signals = sys.signals { "INT", "TERM" }
   local listener = task.spawn(function()
-    while true do
-      local name = next_signal()
-      if not name then return end
-      self:raise(name)
-    end
+    for name in signals.next, signals do self:raise(name) end
   end)
-  return setmetatable({}, { __close = function() listener:cancel() end })
+  return setmetatable({}, { __close = function()
+    listener:cancel()
+    signals:close()
+  end })
 end
 
 --- Counts a signal and acts on it.

@@ -19,9 +19,9 @@ end
 -- One task reads; lines go to whoever asked last.
 local function start(self)
   if self._reader then return end
-  local next_line = sys.stdin_lines()
+  self._lines = sys.stdin_lines()
   self._reader = task.spawn(function()
-    for line in next_line do
+    for line in self._lines.next, self._lines do
       local waiting = self._waiting[#self._waiting]
       if waiting then waiting:push(line) end
     end
@@ -60,7 +60,10 @@ function Terminal:choose(question, choices)
 end
 
 function Terminal:close()
-  if self._reader then self._reader:cancel() end
+  if not self._reader then return end
+  self._reader:cancel()
+  self._lines:close()
+  self._reader = nil
 end
 
 return M

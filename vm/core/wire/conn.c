@@ -177,10 +177,13 @@ static void on_timer(uv_timer_t *timer) {
     return;
   }
   flight *overdue = find_overdue(conn, now);
-  if (overdue) {
+  if (overdue && conn->grace) {
     fail_overdue(conn, overdue);
     return;
   }
+  /* After a long callback its reply may lie in the socket: read first. */
+  conn->grace = overdue != NULL;
+  if (overdue) wake_at(conn, now + 1);
   if (conn->state == CONN_OPENING) wake_at(conn, conn->open_deadline);
   for (flight *f = conn->first; f; f = f->next) wake_at(conn, f->deadline);
 }
@@ -319,6 +322,7 @@ static flight *new_flight(tsh_conn *conn, const tsh_request *req, size_t body,
                                      : conn->options.timeout_ms;
   flight *f = malloc(sizeof *f + list + 16 + conn->client_id_size);
   if (!f) return NULL;
+  uv_update_time(conn->loop);
   *f = (flight){.conn = conn, .deadline = uv_now(conn->loop) + timeout,
                 .replied = req->replied, .user = req->user,
                 .correlation = conn->correlation,

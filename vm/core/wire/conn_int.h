@@ -49,6 +49,7 @@ struct tsh_conn {
   size_t in_flight;
   uint64_t handed; /* bytes given to the socket's queue */
   uint64_t wake;   /* when the timer fires; 0: it sleeps */
+  bool grace;      /* a request was found overdue one turn ago */
   uint64_t open_deadline;
   int32_t correlation;
 

@@ -169,6 +169,7 @@ static void set_up_require(lua_State *L) {
 
 static int set_up(lua_State *L) {
   luaL_openlibs(L);
+  tsh_sandbox_close_strings(L);
   set_up_require(L);
   /* Errors and tasks are there before anybody requires them. */
   lua_getglobal(L, "require");
@@ -184,15 +185,15 @@ static int set_up(lua_State *L) {
 
 static void rung(void *user) { tsh_task_run_ready(user); }
 
-/* Moves the error on top of the stack into `err`, and the traceback to the
- * log: a text that came from a mistake of ours. */
+/* Moves the error on top of the stack into `err`; a traceback, if it has one,
+ * is for those who debug us. */
 static int take_error(lua_State *L, tsh_err *err) {
   tsh_err_set(err, TSH_INVALID, "host", 0, "%s", luaL_tolstring(L, -1, NULL));
   lua_pop(L, 1);
   if (lua_istable(L, -1)) {
     lua_getfield(L, -1, "traceback");
     if (lua_isstring(L, -1))
-      tsh_log(TSH_ERROR, "%s", lua_tostring(L, -1));
+      tsh_log(TSH_DEBUG, "%s", lua_tostring(L, -1));
     lua_pop(L, 1);
   }
   lua_pop(L, 1);

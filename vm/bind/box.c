@@ -178,12 +178,11 @@ void tsh_box_usage(lua_State *L, const tsh_box *box) {
   lua_setfield(L, -2, "memory");
 }
 
-void tsh_box_class(lua_State *L, const luaL_Reg *methods) {
+void tsh_box_class(lua_State *L) {
   luaL_newmetatable(L, metatable);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "__index");
   lua_pushstring(L, metatable);
   lua_setfield(L, -2, "__metatable");
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }

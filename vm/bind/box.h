@@ -4,7 +4,8 @@
 
 #include "state.h"
 
-void tsh_box_class(lua_State *L, const luaL_Reg *methods);
+/* Makes the class; its methods are the table on top, which is popped. */
+void tsh_box_class(lua_State *L);
 int tsh_box_new(lua_State *L); /* (options) -> box */
 tsh_box *tsh_box_check(lua_State *L, int index);
 /* Counts output; false when the limit is passed: then call tsh_box_stop. */

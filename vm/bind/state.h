@@ -96,6 +96,11 @@ void tsh_box_no_memory(tsh_box *box);
 /* Whether the state may grow from `used` by `more` bytes. */
 bool tsh_box_allows(const tsh_box *box, size_t used, size_t more);
 
+/* Takes string.dump away, and addresses from string.format; locks the
+ * metatable of strings. For the whole state: methods of strings find these
+ * functions whatever environment the code has. */
+void tsh_sandbox_close_strings(lua_State *L);
+
 /* Adds a new task to a box: tsh_task_spawn, then this. */
 void tsh_task_limit(lua_State *L, int task_index, int box_index);
 

@@ -27,7 +27,7 @@ Workload.__tostring = function(self) return "workload " .. self.name end
 
 ---@class tranship.Driver
 ---@field name string
----@field takes fun(value: any, workload: string): table  checks the field's value; raises
+---@field takes fun(value, workload: string): table  checks the field; raises
 ---@field status fun(w, cluster): tranship.Running?, tranship.Err?
 ---@field start fun(w, cluster): any, tranship.Err?
 ---@field stop fun(w, cluster, within_ms: integer): any, tranship.Err?
@@ -74,7 +74,9 @@ function M.new(fields)
   }, Workload)
   for name, value in pairs(fields) do
     local found, driver = false, nil
-    if not OWN[name] then found, driver = pcall(require, "app.driver." .. name) end
+    if not OWN[name] then
+      found, driver = pcall(require, "app.driver." .. name)
+    end
     if found then
       self[name] = driver.takes(value, fields.name)
       self._driver = driver
@@ -407,7 +409,9 @@ function Workload:stop(given)
   return effect.perform {
     primitive = "workload.stop", target = self:_path(cluster), resume = "set",
     summary = ("stop %s on %s"):format(self.name, cluster.name),
-    args = { workload = self.name, cluster = cluster.name, within_ms = within_ms },
+    args = {
+      workload = self.name, cluster = cluster.name, within_ms = within_ms,
+    },
     before = { running = true }, after = { running = false },
     undo = ("start %s on %s"):format(self.name, cluster.name),
     send = function()

@@ -36,7 +36,8 @@ local function say(format, ...)
 end
 
 local function load(opts, path)
-  local given, problems = require "runbook.params".gather(opts.param, opts.params)
+  local params = require "runbook.params"
+  local given, problems = params.gather(opts.param, opts.params)
   local book
   if given then
     book, problems = require "runbook.load".book(path, {

@@ -1,4 +1,4 @@
---- Applications that are processes of this machine: process = { "command", ... }
+--- Applications that are processes of this machine: process = { "command", .. },
 -- with optional env = { NAME = "text" } and cwd = "folder".
 --
 -- A process holds an inherited lock on STATE/workloads/NAME@CLUSTER.lock, and
@@ -139,15 +139,14 @@ function M.start(w, cluster)
   if not lock then return refuse_running(w, cluster, why) end
   local env = command.env(w, cluster)
   for name, value in pairs(w.process.env or {}) do env[name] = value end
-  local process
-  process, why = sys.spawn {
+  local process <close>, refused = sys.spawn {
     args = { "/bin/sh", "-c", BECOME, "sh", place .. ".lock",
       table.unpack(words) },
     env = env, cwd = w.process.cwd, detached = true, keep = { lock },
     stdin = "null", stdout = place .. ".log", stderr = place .. ".log",
   }
   lock:close()                               -- the child has it now
-  if not process then return nil, why end
+  if not process then return nil, refused end
   return stays(w, cluster, process, place)
 end
 

@@ -1,0 +1,99 @@
+---@meta vm.mirror
+-- The copier: whole record batches from one cluster to another, exactly once.
+
+---@class mirror.side
+---@field host string
+---@field port integer
+---@field topic string
+---@field partition integer
+
+---@class mirror.source : mirror.side
+---@field topic_id? string 16 bytes or Kafka's text; a topic made again is seen
+---@field leader_epoch? integer of the leader, from Metadata
+---@field last_epoch? integer the source_epoch told last; a cut log is seen
+
+---@class mirror.flow One partition in one direction.
+---@field id string
+---@field source mirror.source
+---@field target mirror.side
+---@field same? boolean target offsets equal source offsets
+---@field source_offset integer next to read
+---@field target_offset integer where its record goes
+---@field log_end integer of the target now; more than target_offset: what lies
+---between is counted on the source before anything is written
+---@field until_offset? integer source offset to stop before
+---@field producer_id integer
+---@field producer_epoch integer
+---@field sequence? integer at target_offset
+---@field no_producer_id? boolean nothing guards against doubles
+---@field max_batch_bytes? integer of the target topic
+
+---@class mirror.event Positions cover what is acknowledged.
+---@field kind "progress"|"hole"|"stopped"
+---@field id string
+---@field source_offset integer
+---@field target_offset integer
+---@field sequence integer
+---@field source_epoch? integer
+---@field source_end? integer last stable offset when last read
+---@field records integer appended since the last event
+---@field bytes integer
+---@field segments offsets.segment[]
+---@field from? integer of a hole: source offsets [from, to) hold no record;
+---@field to? integer the flow waits for resume
+---@field reason? "asked"|"reached"|"leader"|"out_of_range"|"topic_id"|"diverged"|"transactional"|"foreign"|"sequence"|"fenced"|"too_large"|"timestamp"|"corrupt"|"denied"|"failed"
+---@field err? err
+---@field log_start? integer of the source, with "out_of_range"
+---@field log_end? integer of the source, with "out_of_range" and "diverged"
+---@field expected? integer with "foreign"
+---@field got? integer with "foreign"
+---@field diverging_epoch? integer with "diverged"
+
+---@class mirror.copier
+local copier = {}
+
+---@class mirror
+local M = {}
+
+---Opens a copier: a thread with a loop of its own. Never waits.
+---@param options? { memory: integer?, progress_ms: integer?, timeout_ms: integer? }
+---@return mirror.copier? copier
+---@return err? err
+function M.open(options) end
+
+---One zstd batch of empty records, to stand for offsets below a log start.
+---@param options { count: integer, keyed: boolean?, timestamp: integer?, producer_id: integer?, producer_epoch: integer?, sequence: integer? }
+---@return string? bytes for Produce
+---@return err? err
+function M.filler(options) end
+
+---Starts a flow; what becomes of it is told by next.
+---@param flow mirror.flow
+---@return true? ok
+---@return err? err
+function copier:start(flow) end
+
+---Stops a flow when its requests in flight are answered. Everything of it that
+---next has not given yet is in the event; next gives no more of it.
+---@async
+---@param id string
+---@return mirror.event? stopped
+---@return err? err `not found`: no such flow
+function copier:stop(id) end
+
+---Waits for events of all flows, oldest first. One task at a time.
+---@async
+---@return mirror.event[]? events
+---@return err? err
+function copier:next() end
+
+---A hole is filled: goes on behind it.
+---@param id string
+---@param at { target_offset: integer, producer_epoch: integer?, sequence: integer? }
+---@return true? ok
+---@return err? err
+function copier:resume(id, at) end
+
+function copier:close() end
+
+return M

@@ -428,11 +428,25 @@ static int copier_stop(lua_State *L) {
 
 /* --- filler ----------------------------------------------------------------- */
 
-static void push_bytes(lua_State *L, uint8_t *bytes, size_t size) {
-  luaL_Buffer buffer;
+static int bytes_gc(lua_State *L) {
+  uint8_t **bytes = lua_touserdata(L, 1);
 
-  memcpy(luaL_buffinitsize(L, &buffer, size), bytes, size);
-  luaL_pushresultsize(&buffer, size);
+  free(*bytes);
+  *bytes = NULL;
+  return 0;
+}
+
+/* Pushes a place for bytes that are freed with it, also past a raise. */
+static uint8_t **push_keeper(lua_State *L) {
+  uint8_t **bytes = lua_newuserdatauv(L, sizeof *bytes, 0);
+
+  *bytes = NULL;
+  if (luaL_newmetatable(L, "mirror.bytes")) {
+    lua_pushcfunction(L, bytes_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return bytes;
 }
 
 /* filler{ count, keyed, timestamp, producer_id, producer_epoch, sequence }
@@ -442,7 +456,7 @@ static int mirror_filler(lua_State *L) {
                                       "timestamp",   "producer_id",
                                       "producer_epoch", "sequence", NULL};
   tsh_stamp stamp = {0};
-  uint8_t *bytes;
+  uint8_t **bytes;
   size_t size;
   tsh_err err;
   int32_t count;
@@ -457,11 +471,11 @@ static int mirror_filler(lua_State *L) {
   stamp.producer_epoch =
       (int16_t)whole(L, 1, "producer_epoch", -1, -1, INT16_MAX);
   stamp.sequence = (int32_t)whole(L, 1, "sequence", -1, -1, INT32_MAX);
-  if (tsh_batch_filler(count, keyed, timestamp, &stamp, &bytes, &size, &err) !=
+  bytes = push_keeper(L);
+  if (tsh_batch_filler(count, keyed, timestamp, &stamp, bytes, &size, &err) !=
       0)
     return tsh_bind_fail(L, &err);
-  push_bytes(L, bytes, size);
-  free(bytes);
+  lua_pushlstring(L, (const char *)*bytes, size);
   return 1;
 }
 

@@ -1,5 +1,8 @@
 /* vm.host: what this program is made of, and what its state holds open. */
 #include "../sources.h"
+
+#include <string.h>
+
 #include "state.h"
 
 #ifndef TRANSHIP_VERSION
@@ -46,8 +49,24 @@ static int host_library(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"census", host_census}, {"library", host_library}, {NULL, NULL}};
+/* embedded(path) -> text | nil. */
+static int host_embedded(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+
+  for (size_t i = 0; i < tsh_source_count; i++) {
+    if (strcmp(tsh_sources[i].path, path) != 0)
+      continue;
+    lua_pushlstring(L, (const char *)tsh_sources[i].text,
+                    tsh_sources[i].length);
+    return 1;
+  }
+  return 0;
+}
+
+static const luaL_Reg functions[] = {{"census", host_census},
+                                     {"library", host_library},
+                                     {"embedded", host_embedded},
+                                     {NULL, NULL}};
 
 int luaopen_vm_host(lua_State *L) {
   luaL_newlib(L, functions);

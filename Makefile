@@ -1,0 +1,38 @@
+# Thin: CMake builds, scripts under tests/ do the rest.
+
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+all: build/build.ninja
+	cmake --build build -j $(JOBS)
+
+build/build.ninja: CMakeLists.txt CMakePresets.json
+	cmake --preset release
+
+# What the build needs, and what the demo needs, on a fresh machine.
+deps:
+	tests/world/install
+
+demo: deps
+	$(MAKE) all
+	tests/world/demo
+
+test:
+	tests/run
+
+bench: all
+	tests/bench/run
+
+crash-matrix: all
+	tests/world/crash-matrix
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: all
+	cmake --install build --prefix $(PREFIX)
+
+clean:
+	rm -rf build build-debug build-asan build-tsan build-clang
+
+.PHONY: all deps demo test bench crash-matrix format install clean

@@ -24,6 +24,13 @@ typedef enum tsh_kafka_role {
   TSH_KAFKA_PRODUCER
 } tsh_kafka_role;
 
+/* What a handle may send. */
+typedef enum tsh_kafka_mode {
+  TSH_KAFKA_MAY_WRITE,
+  TSH_KAFKA_READ_ONLY,
+  TSH_KAFKA_VALIDATES /* reads, and asks whether a write would be accepted */
+} tsh_kafka_mode;
+
 /* Texts are copied. What is NULL is not set. */
 typedef struct tsh_kafka_setup {
   const char *bootstrap;     /* host:port, comma separated */
@@ -37,7 +44,7 @@ typedef struct tsh_kafka_setup {
   const char *key;
   const char *key_password;
   const tsh_data *settings;  /* librdkafka settings from the allow-list */
-  bool read_only;
+  tsh_kafka_mode mode;
   int timeout_ms;            /* of each call; 0 = 10000 */
 } tsh_kafka_setup;
 
@@ -59,7 +66,7 @@ void tsh_kafka_close(tsh_kafka *kafka);
 void tsh_kafka_destroy(void *kafka);
 
 tsh_kafka_role tsh_kafka_role_of(const tsh_kafka *kafka);
-bool tsh_kafka_is_read_only(const tsh_kafka *kafka);
+tsh_kafka_mode tsh_kafka_mode_of(const tsh_kafka *kafka);
 
 /* The primitives. */
 typedef struct tsh_kafka_primitive tsh_kafka_primitive;

@@ -101,9 +101,9 @@ static const char *opt_secret(lua_State *L, int index, const char *name) {
 /* open{ bootstrap, name, protocol, ... } -> client. Never waits. */
 static int kafka_open(lua_State *L) {
   static const char *const names[] = {
-      "bootstrap", "name", "read_only", "protocol", "mechanism",
-      "user",      "password", "ca",    "cert",     "key",
-      "key_password", "settings", "timeout_ms", NULL};
+      "bootstrap", "name",     "read_only",    "validates", "protocol",
+      "mechanism", "user",     "password",     "ca",        "cert",
+      "key",       "settings", "key_password", "timeout_ms", NULL};
   tsh_kafka_setup setup = {0};
   tsh_pool **keeper;
   tsh_data *root;
@@ -124,7 +124,10 @@ static int kafka_open(lua_State *L) {
   setup.cert = opt_secret(L, 1, "cert");
   setup.key = opt_secret(L, 1, "key");
   setup.key_password = opt_secret(L, 1, "key_password");
-  setup.read_only = tsh_bind_opt_boolean(L, 1, "read_only", false);
+  if (tsh_bind_opt_boolean(L, 1, "read_only", false))
+    setup.mode = TSH_KAFKA_READ_ONLY;
+  else if (tsh_bind_opt_boolean(L, 1, "validates", false))
+    setup.mode = TSH_KAFKA_VALIDATES;
   setup.timeout_ms = (int)tsh_bind_opt_integer(L, 1, "timeout_ms", 0);
   keeper = tsh_bind_pool(L);
   root = tsh_data_table(*keeper);
@@ -180,7 +183,7 @@ static int client_producer(lua_State *L) {
 static int client_is_read_only(lua_State *L) {
   handle *h = tsh_bind_check(L, 1, &classes[TSH_KAFKA_CLIENT]);
 
-  lua_pushboolean(L, tsh_kafka_is_read_only(h->kafka));
+  lua_pushboolean(L, tsh_kafka_mode_of(h->kafka) != TSH_KAFKA_MAY_WRITE);
   return 1;
 }
 

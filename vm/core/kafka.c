@@ -11,12 +11,12 @@ enum { DEFAULT_TIMEOUT_MS = 10000 };
 
 /* The table. */
 
-#define CLIENT_ROW(NAME, WRITES) \
-  {#NAME, TSH_KAFKA_CLIENT, WRITES, tsh_kafka__##NAME, tsh_kafka__##NAME##_read},
-#define READER_ROW(NAME, WRITES) \
-  {#NAME, TSH_KAFKA_READER, WRITES, tsh_kafka__##NAME, NULL},
-#define PRODUCER_ROW(NAME, WRITES) \
-  {#NAME, TSH_KAFKA_PRODUCER, WRITES, tsh_kafka__##NAME, NULL},
+#define CLIENT_ROW(NAME, CLASS) \
+  {#NAME, TSH_KAFKA_CLIENT, CLASS, tsh_kafka__##NAME, tsh_kafka__##NAME##_read},
+#define READER_ROW(NAME, CLASS) \
+  {#NAME, TSH_KAFKA_READER, CLASS, tsh_kafka__##NAME, NULL},
+#define PRODUCER_ROW(NAME, CLASS) \
+  {#NAME, TSH_KAFKA_PRODUCER, CLASS, tsh_kafka__##NAME, NULL},
 
 static const tsh_kafka_primitive primitives[] = {
     KAFKA_CLIENT_PRIMITIVES(CLIENT_ROW) KAFKA_READER_PRIMITIVES(READER_ROW)
@@ -40,7 +40,7 @@ tsh_kafka_role tsh_kafka_primitive_role(const tsh_kafka_primitive *primitive) {
 }
 
 bool tsh_kafka_primitive_writes(const tsh_kafka_primitive *primitive) {
-  return primitive->writes;
+  return primitive->class != READS;
 }
 
 /* Opening. */
@@ -113,7 +113,7 @@ int tsh_kafka_open(tsh_kafka **out, tsh_loop *loop,
                          conf, err);
   if (status)
     return status;
-  (*out)->read_only = setup->read_only;
+  (*out)->mode = setup->mode;
   (*out)->timeout_ms =
       setup->timeout_ms > 0 ? setup->timeout_ms : DEFAULT_TIMEOUT_MS;
   return 0;
@@ -132,7 +132,7 @@ static int role_conf(rd_kafka_conf_t *conf, tsh_kafka_role role,
 int tsh_kafka_open_role(tsh_kafka **out, const tsh_kafka *client,
                         tsh_kafka_role role, const tsh_data *args,
                         tsh_err *err) {
-  if (client->read_only && role == TSH_KAFKA_PRODUCER)
+  if (client->mode != TSH_KAFKA_MAY_WRITE && role == TSH_KAFKA_PRODUCER)
     return tsh_err_set(err, TSH_READ_ONLY, "kafka", 0,
                        "a producer writes, and this client only reads");
   rd_kafka_conf_t *conf = rd_kafka_conf_dup(client->conf);
@@ -187,6 +187,6 @@ void tsh_kafka_destroy(void *handle) {
 
 tsh_kafka_role tsh_kafka_role_of(const tsh_kafka *kafka) { return kafka->role; }
 
-bool tsh_kafka_is_read_only(const tsh_kafka *kafka) {
-  return kafka->read_only;
+tsh_kafka_mode tsh_kafka_mode_of(const tsh_kafka *kafka) {
+  return kafka->mode;
 }

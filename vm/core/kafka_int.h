@@ -20,7 +20,7 @@ struct tsh_kafka {
   rd_kafka_conf_t *conf; /* client: the template of readers and producers */
   rd_kafka_t *rk;
   rd_kafka_queue_t *queue;
-  bool read_only;
+  tsh_kafka_mode mode;
   bool answered; /* a call has succeeded: the login is good */
   int timeout_ms;
   tsh_err trouble;    /* the last connection error, kept for timeouts */
@@ -40,54 +40,58 @@ enum { KAFKA_MORE = 1 };
 typedef int kafka_start(kafka_req *req, tsh_err *err);
 typedef int kafka_read(kafka_req *req, rd_kafka_event_t *event, tsh_err *err);
 
+/* What a primitive does to the cluster. VALIDATES: it writes, but can be sent
+ * to be judged only (argument 2 has validate_only). */
+typedef enum kafka_class { READS, WRITES, VALIDATES } kafka_class;
+
 struct tsh_kafka_primitive {
   const char *name;
   tsh_kafka_role role;
-  bool writes;
+  kafka_class class;
   kafka_start *start;
   kafka_read *read;
 };
 
-/* name, writes?: the functions are tsh_kafka__NAME and tsh_kafka__NAME_read.
+/* name and class: the functions are tsh_kafka__NAME and tsh_kafka__NAME_read.
  * Rows of readers and producers have no result events. */
 #define KAFKA_CLIENT_PRIMITIVES(X) \
-  X(cluster, false)                \
-  X(topics, false)                 \
-  X(describe_topics, false)        \
-  X(configs, false)                \
-  X(offsets, false)                \
-  X(groups, false)                 \
-  X(describe_groups, false)        \
-  X(group_offsets, false)          \
-  X(acls, false)                   \
-  X(users, false)                  \
-  X(create_topics, true)           \
-  X(delete_topics, true)           \
-  X(add_partitions, true)          \
-  X(delete_records, true)          \
-  X(alter_configs, true)           \
-  X(alter_group_offsets, true)     \
-  X(delete_group_offsets, true)    \
-  X(delete_groups, true)           \
-  X(create_acls, true)             \
-  X(delete_acls, true)             \
-  X(alter_users, true)
+  X(cluster, READS)                \
+  X(topics, READS)                 \
+  X(describe_topics, READS)        \
+  X(configs, READS)                \
+  X(offsets, READS)                \
+  X(groups, READS)                 \
+  X(describe_groups, READS)        \
+  X(group_offsets, READS)          \
+  X(acls, READS)                   \
+  X(users, READS)                  \
+  X(create_topics, VALIDATES)      \
+  X(delete_topics, WRITES)         \
+  X(add_partitions, VALIDATES)     \
+  X(delete_records, WRITES)        \
+  X(alter_configs, VALIDATES)      \
+  X(alter_group_offsets, WRITES)   \
+  X(delete_group_offsets, WRITES)  \
+  X(delete_groups, WRITES)         \
+  X(create_acls, WRITES)           \
+  X(delete_acls, WRITES)           \
+  X(alter_users, WRITES)
 #define KAFKA_READER_PRIMITIVES(X) \
-  X(read, false)                   \
-  X(position, false)
+  X(read, READS)                   \
+  X(position, READS)
 #define KAFKA_PRODUCER_PRIMITIVES(X) \
-  X(produce, true)                   \
-  X(flush, true)                     \
-  X(init, true)                      \
-  X(begin, true)                     \
-  X(commit, true)                    \
-  X(abort, true)                     \
-  X(send_offsets, true)
+  X(produce, WRITES)                 \
+  X(flush, WRITES)                   \
+  X(init, WRITES)                    \
+  X(begin, WRITES)                   \
+  X(commit, WRITES)                  \
+  X(abort, WRITES)                   \
+  X(send_offsets, WRITES)
 
-#define DECLARE_CLIENT(NAME, WRITES)  \
+#define DECLARE_CLIENT(NAME, CLASS)   \
   kafka_start tsh_kafka__##NAME;      \
   kafka_read tsh_kafka__##NAME##_read;
-#define DECLARE_PLAIN(NAME, WRITES) kafka_start tsh_kafka__##NAME;
+#define DECLARE_PLAIN(NAME, CLASS) kafka_start tsh_kafka__##NAME;
 KAFKA_CLIENT_PRIMITIVES(DECLARE_CLIENT)
 KAFKA_READER_PRIMITIVES(DECLARE_PLAIN)
 KAFKA_PRODUCER_PRIMITIVES(DECLARE_PLAIN)

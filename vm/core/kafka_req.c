@@ -323,10 +323,20 @@ static kafka_req *new_req(tsh_kafka *kafka,
   return req;
 }
 
+/* Whether the handle may send it, whatever a script says. */
+static bool may_send(const tsh_kafka *kafka,
+                     const tsh_kafka_primitive *primitive,
+                     const tsh_data *args) {
+  if (primitive->class == READS || kafka->mode == TSH_KAFKA_MAY_WRITE)
+    return true;
+  return kafka->mode == TSH_KAFKA_VALIDATES && primitive->class == VALIDATES &&
+         tsh_data_flag(tsh_data_at(args, 2), "validate_only", false);
+}
+
 static int refuse(const tsh_kafka *kafka, const tsh_kafka_primitive *primitive,
-                  tsh_pool *pool, tsh_err *err) {
+                  tsh_pool *pool, const tsh_data *args, tsh_err *err) {
   assert(kafka->role == primitive->role);
-  if (kafka->read_only && primitive->writes)
+  if (!may_send(kafka, primitive, args))
     return tsh_err_set(err, TSH_READ_ONLY, "kafka", 0,
                        "%s writes, and this client only reads",
                        primitive->name);
@@ -338,7 +348,7 @@ static int refuse(const tsh_kafka *kafka, const tsh_kafka_primitive *primitive,
 int tsh_kafka_call(tsh_kafka *kafka, const tsh_kafka_primitive *primitive,
                    tsh_pool *pool, const tsh_data *args, tsh_kafka_req **out,
                    tsh_err *err) {
-  int status = refuse(kafka, primitive, pool, err);
+  int status = refuse(kafka, primitive, pool, args, err);
   kafka_req *req = status ? NULL : new_req(kafka, primitive, pool, args);
   if (!req) {
     tsh_pool_free(pool);

@@ -79,13 +79,22 @@ static int by_name(const void *a, const void *b) {
                 rd_kafka_TopicDescription_name(*right));
 }
 
+/* Kafka's tools write ids in the alphabet of URLs, librdkafka does not. */
+static const char *id_text(kafka_req *req, const rd_kafka_Uuid_t *id) {
+  char *text = id ? tsh_pool_text(req->pool, rd_kafka_Uuid_base64str(id))
+                  : NULL;
+  for (char *c = text; c && *c; c++)
+    *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+  return text;
+}
+
 static void add_head(kafka_req *req, tsh_data *to,
                      const rd_kafka_TopicDescription_t *topic) {
   const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(topic);
   tsh_data_add_text(req->pool, to, "name",
                     rd_kafka_TopicDescription_name(topic));
   tsh_data_add_text(req->pool, to, "id",
-                    id ? rd_kafka_Uuid_base64str(id) : NULL);
+                    id_text(req, id));
   tsh_data_add_flag(req->pool, to, "internal",
                     rd_kafka_TopicDescription_is_internal(topic) == 1);
 }

@@ -1,0 +1,243 @@
+--- A Kafka cluster, as runbooks, the REPL and the engine hold it.
+-- Making one contacts nothing. Readings are in kafka.reading, effects in
+-- kafka.change, rights and reachability in kafka.probe, the goals of
+-- declarations in kafka.ensure: all of them end up as methods here.
+
+local context = require "base.context"
+local err = require "base.err"
+local kafka = require "vm.kafka"
+local task = require "vm.task"
+local login = require "kafka.login"
+
+---@class tranship.Cluster
+---@field name string
+---@field bootstrap string
+local Cluster = { __name = "kafka.cluster" }
+Cluster.__index = Cluster
+Cluster.__tostring = function(self)
+  return ("cluster %s (%s)"):format(self.name, self.bootstrap)
+end
+
+local CALLS_AT_ONCE = 8
+
+--- Phases that only read: nothing hands out a writing client there.
+local READS_ONLY = { declare = true, check = true, plan = true }
+
+--- What `never` may say, and the primitives each refuses.
+local NEVER = {
+  ["create topics"] = { "create_topics" },
+  ["delete topics"] = { "delete_topics" },
+  ["add partitions"] = { "add_partitions" },
+  ["delete records"] = { "delete_records" },
+  ["alter configs"] = { "alter_configs" },
+  ["alter offsets"] = { "alter_group_offsets", "delete_group_offsets" },
+  ["delete groups"] = { "delete_groups" },
+  ["alter acls"] = { "create_acls", "delete_acls" },
+  ["create acls"] = { "create_acls" },
+  ["delete acls"] = { "delete_acls" },
+  ["alter users"] = { "alter_users" },
+  ["produce"] = { "producer" },
+}
+
+local function read_never(name, list)
+  local refused = {}
+  for _, word in ipairs(list or {}) do
+    if not NEVER[word] then
+      local known = {}
+      for each in pairs(NEVER) do known[#known + 1] = '"' .. each .. '"' end
+      table.sort(known)
+      err.raise {
+        kind = "invalid", origin = "kafka",
+        message = ("cluster %s: never has no \"%s\"; it knows %s"):format(name,
+          tostring(word), table.concat(known, ", ")),
+      }
+    end
+    for _, primitive in ipairs(NEVER[word]) do refused[primitive] = word end
+  end
+  return refused
+end
+
+local function check_bootstrap(spec)
+  local where = spec.bootstrap
+  if type(where) == "string" and where:find "%S" then
+    local good = true
+    for address in where:gmatch "[^,]+" do
+      good = good and address:find "^%s*%[?[%w%.%-_:]+%]?:%d+%s*$" ~= nil
+    end
+    if good then return end
+  end
+  err.raise {
+    kind = "invalid", origin = "kafka",
+    message = ("cluster %s: bootstrap is \"host:port\" or several with commas, "
+      .. "not %q"):format(tostring(spec.name), tostring(where)),
+  }
+end
+
+--- A cluster from the fields of its declaration; contacts nothing.
+---@param spec table  name, bootstrap, login, ca, tls, id, never, settings, calls_at_once
+---@return tranship.Cluster
+local function new(spec)
+  check_bootstrap(spec)
+  return setmetatable({
+    name = spec.name, bootstrap = spec.bootstrap,
+    never = spec.never, _refused = read_never(spec.name, spec.never),
+    _declared_id = spec.id, _login = login.options(spec), _clients = {},
+    _calls_at_once = spec.calls_at_once or CALLS_AT_ONCE,
+  }, Cluster)
+end
+
+--- Clients. One per mode, opened when first needed.
+
+local function open(self, mode, timeout_ms)
+  local options = { read_only = mode == "read",
+    validates = mode == "validate", timeout_ms = timeout_ms }
+  for name, value in pairs(self._login) do options[name] = value end
+  return kafka.open(options)
+end
+
+local function client_of(self, mode)
+  local client = self._clients[mode]
+  if client then return client end
+  local why
+  client, why = open(self, mode)
+  if not client then return nil, why end
+  self._clients[mode] = client
+  return client
+end
+
+--- The id the cluster answers with, held against the declared one: once.
+local function meet(self)
+  if self._id then return self._id end
+  local client, why = client_of(self, "read")
+  if not client then return nil, why end
+  local seen
+  seen, why = client:cluster()
+  if not seen then return nil, why end
+  if self._declared_id and seen.id ~= self._declared_id then
+    return nil, err.new {
+      kind = "conflict", origin = "kafka", fatal = true,
+      message = ("wrong cluster id: %s is declared as %s, and at %s answers %s")
+        :format(self.name, self._declared_id, self.bootstrap,
+          tostring(seen.id)),
+    }
+  end
+  self._id = seen.id
+  return self._id
+end
+
+--- A client for internal use: nil, err when the cluster cannot be met.
+---@async
+---@param mode? "read"|"write"|"validate"
+function Cluster:_client(mode)
+  context.live("cluster " .. self.name)
+  mode = mode or "read"
+  if mode == "write" and context.get().read_only then mode = "read" end
+  local id, why = meet(self)
+  if not id then return nil, why end
+  return client_of(self, mode)
+end
+
+--- A writing client that refuses what the cluster was declared never to do.
+local function guarded(self, client)
+  return setmetatable({}, { __index = function(_, name)
+    local word = self._refused[name]
+    return function(_, ...)
+      if word then return nil, self:_never(word) end
+      return client[name](client, ...)
+    end
+  end })
+end
+
+--- The client of vm.kafka, with the declared id checked; raises the err when
+-- the cluster cannot be met. "write" is for what runs inside an effect.
+---@async
+---@param mode? "read"|"write"
+---@return table client
+function Cluster:client(mode)
+  if mode == "write" and READS_ONLY[context.get().phase] then
+    err.raise {
+      kind = "phase", code = "E0503",
+      message = ("%s is only read here; change it in apply"):format(self.name),
+    }
+  end
+  local client, why = self:_client(mode)
+  if not client then error(why, 0) end
+  return mode == "write" and guarded(self, client) or client
+end
+
+--- The err of an effect that the declaration's `never` rules out.
+function Cluster:_never(word)
+  return err.new {
+    kind = "denied", origin = "kafka",
+    message = ("cluster %s is declared with never = { \"%s\" }")
+      :format(self.name, word),
+  }
+end
+
+--- A client of its own, with another deadline; the caller closes it.
+function Cluster:_fresh(timeout_ms) return open(self, "read", timeout_ms) end
+
+--- Bounds the calls under way; close what it gives.
+---@async
+function Cluster:_slot()
+  if not self._slots then
+    self._slots = task.queue()
+    for _ = 1, self._calls_at_once do self._slots:push(true) end
+  end
+  local slots = self._slots
+  slots:pop()
+  return setmetatable({}, { __close = function() slots:push(true) end })
+end
+
+--- Calls a reading primitive: its answer, or nil, err.
+---@async
+function Cluster:_ask(primitive, ...)
+  local client, why = self:_client "read"
+  if not client then return nil, why end
+  local _ <close> = self:_slot()
+  return client[primitive](client, ...)
+end
+
+--- Calls a writing primitive: nil, err also when an item of it failed.
+---@async
+function Cluster:_tell(primitive, ...)
+  local word = self._refused[primitive]
+  if word then return nil, self:_never(word) end
+  local client, why = self:_client "write"
+  if not client then return nil, why end
+  local _ <close> = self:_slot()
+  local answer
+  answer, why = client[primitive](client, ...)
+  if not answer then return nil, why end
+  for _, item in ipairs(answer) do
+    if item.err then return nil, item.err, answer end
+  end
+  return answer
+end
+
+--- The cluster's id, as it answers; refused when another was declared.
+---@async
+---@return string? id, tranship.Err? err
+function Cluster:id()
+  context.live("the id of " .. self.name)
+  return meet(self)
+end
+
+--- Closes its clients; the next call opens new ones.
+function Cluster:close()
+  for mode, client in pairs(self._clients) do
+    client:close()
+    self._clients[mode] = nil
+  end
+  self._id = nil
+end
+Cluster.__close = Cluster.close
+
+for _, part in ipairs { "reading", "change", "probe", "ensure" } do
+  for name, method in pairs(require("kafka." .. part)) do
+    assert(Cluster[name] == nil, name)
+    Cluster[name] = method
+  end
+end
+
+return { new = new, NEVER = NEVER }

@@ -1,0 +1,200 @@
+--- Whether a cluster can be reached, and what we may do there.
+
+local effect = require "base.effect"
+local question = require "base.question"
+local sys = require "vm.sys"
+local task = require "vm.task"
+
+---@class tranship.Cluster
+local M = {}
+
+local BROKER_MS = 5000
+
+--- TCP first, because it says the most about networks; then a request that
+-- only this broker may answer. To be told "denied" is an answer.
+local function probe(client, broker)
+  local ok, why = sys.probe_tcp(broker.host, broker.port, BROKER_MS)
+  if not ok then return nil, why end
+  local found
+  found, why = client:configs("broker", { tostring(broker.id) })
+  if found or why.kind == "denied" then return true end
+  return nil, why
+end
+
+local function look(self)
+  local brokers, why = self:brokers()
+  if not brokers then return nil, why end
+  local client <close>, refused = self:_fresh(BROKER_MS)
+  if not client then return nil, refused end
+  local seen, dead, calls = {}, {}, {}
+  for i, broker in ipairs(brokers) do
+    calls[i] = function()
+      local ok, problem = probe(client, broker)
+      local address = ("%s:%d"):format(broker.host, broker.port)
+      seen[tostring(broker.id)] = ok and address .. " answers"
+        or address .. ": " .. tostring(problem)
+      if not ok then
+        dead[#dead + 1] = ("broker %d at %s: %s"):format(broker.id, address,
+          tostring(problem))
+      end
+      return true
+    end
+  end
+  local done
+  done, why = task.together(calls, { at_once = 8 })
+  if not done then return nil, why end
+  table.sort(dead)
+  return {
+    ok = #dead == 0, seen = seen, want = "every advertised broker answers",
+    text = #dead > 0 and table.concat(dead, "; ")
+      or ("%s: %d of %d brokers answer"):format(self.name, #brokers, #brokers),
+  }
+end
+
+--- Whether every broker that the cluster advertises can be reached from here,
+-- by TCP and by Kafka's protocol.
+---@async
+---@return tranship.Answer?, tranship.Err?
+function M:reachable()
+  return question.defer(self.name .. ": every broker is reachable", function()
+    return effect.observe(self:_path "brokers", function() return look(self) end)
+  end)
+end
+
+--- What each right needs, on the cluster, on topics and on groups.
+local RIGHTS = {
+  ["mirror"] = {
+    cluster = { "describe", "alter" },
+    topic = { "describe", "describe_configs", "read", "write", "delete" },
+    group = { "describe", "read" },
+  },
+  ["read topics"] = { topic = { "describe", "read" } },
+  ["write topics"] = { topic = { "describe", "write" } },
+  ["create topics"] = { cluster = { "create" } },
+  ["delete topics"] = { topic = { "delete" } },
+  ["delete records"] = { topic = { "delete" } },
+  ["add partitions"] = { topic = { "alter" } },
+  ["read configs"] = { topic = { "describe_configs" } },
+  ["alter configs"] = { topic = { "describe_configs", "alter_configs" } },
+  ["read offsets"] = { group = { "describe" } },
+  ["alter offsets"] = { group = { "read" } },
+  ["delete groups"] = { group = { "delete" } },
+  ["read acls"] = { cluster = { "describe" } },
+  ["alter acls"] = { cluster = { "describe", "alter" } },
+  ["read users"] = { cluster = { "describe" } },
+  ["alter users"] = { cluster = { "alter" } },
+}
+
+local function unknown_right(word)
+  local known = {}
+  for each in pairs(RIGHTS) do known[#known + 1] = '"' .. each .. '"' end
+  table.sort(known)
+  return ("there is no right \"%s\"; there are %s"):format(tostring(word),
+    table.concat(known, ", "))
+end
+
+--- { cluster = { op = true }, topic = ..., group = ... } of all words.
+local function needed(words)
+  local need = { cluster = {}, topic = {}, group = {} }
+  for _, word in ipairs(words) do
+    for scope, operations in pairs(RIGHTS[word]) do
+      for _, operation in ipairs(operations) do need[scope][operation] = true end
+    end
+  end
+  return need
+end
+
+local function lacking(need, operations)
+  local have, out = {}, {}
+  for _, operation in ipairs(operations or {}) do have[operation] = true end
+  for operation in pairs(need) do
+    if not have[operation] then out[#out + 1] = operation end
+  end
+  table.sort(out)
+  return out
+end
+
+local function topic_rights(self, need, patterns, missing)
+  local topics, why = self:topics(patterns)
+  if not topics then return nil, why end
+  local names = {}
+  for i, topic in ipairs(topics) do names[i] = topic.name end
+  local found
+  found, why = self:_ask("describe_topics", names)
+  if not found then return nil, why end
+  for _, name in ipairs(names) do
+    local lack = lacking(need, found[name] and found[name].operations)
+    if #lack > 0 then
+      missing[#missing + 1] = ("%s on topic %s"):format(
+        table.concat(lack, ", "), name)
+    end
+  end
+  return #names
+end
+
+local function group_rights(self, need, missing)
+  local groups, why = self:groups()
+  if not groups then return nil, why end
+  local ids = {}
+  for i, group in ipairs(groups) do ids[i] = group.group end
+  local found
+  found, why = self:_ask("describe_groups", ids)
+  if not found then return nil, why end
+  for _, group in ipairs(found) do
+    local lack = group.operations and lacking(need, group.operations) or {}
+    if #lack > 0 then
+      missing[#missing + 1] = ("%s on group %s"):format(
+        table.concat(lack, ", "), group.group)
+    end
+  end
+  return #ids
+end
+
+local function look_at_rights(self, words, patterns)
+  local need, missing = needed(words), {}
+  local cluster, why = self:_ask "cluster"
+  if not cluster then return nil, why end
+  local lack = lacking(need.cluster, cluster.operations)
+  if #lack > 0 then
+    missing[1] = table.concat(lack, ", ") .. " on the cluster"
+  end
+  local topics, groups = 0, 0
+  if next(need.topic) then
+    topics, why = topic_rights(self, need.topic, patterns, missing)
+    if not topics then return nil, why end
+  end
+  if next(need.group) then
+    groups, why = group_rights(self, need.group, missing)
+    if not groups then return nil, why end
+  end
+  return {
+    ok = #missing == 0, want = words,
+    seen = { missing = missing, topics = topics, groups = groups },
+    text = #missing > 0 and ("%s: may not %s"):format(self.name,
+      table.concat(missing, "; "))
+      or ("%s: %s (%d topics, %d groups seen)"):format(self.name,
+        table.concat(words, ", "), topics, groups),
+  }
+end
+
+--- Whether whoever logs in may do these things: a list of words such as
+-- "mirror", "create topics", "alter acls"; `topics` bounds it to patterns.
+-- Topics that may not even be described are not seen.
+---@async
+---@param words string[]  and topics = patterns
+---@return tranship.Answer?, tranship.Err?
+function M:rights(words)
+  words = type(words) == "table" and words or { words }
+  for _, word in ipairs(words) do
+    if not RIGHTS[word] then error(unknown_right(word), 2) end
+  end
+  local list = table.move(words, 1, #words, 1, {})
+  return question.defer(("%s: may %s"):format(self.name,
+    table.concat(list, ", ")), function()
+    return effect.observe(self:_path "rights", function()
+      return look_at_rights(self, list, words.topics)
+    end)
+  end)
+end
+
+return M

@@ -62,14 +62,15 @@ local function declare(method, ...)
   local results = table.pack(pcall(method, ...))
   if results[1] then
     if results[2] == nil and results[3] ~= nil then
-      declaration.problem("E0114", where, tostring(results[3]))
+      declaration.problem("E0210", where, tostring(results[3]))
       return kinds.nothing
     end
     return table.unpack(results, 2, results.n)
   end
   local why = results[2]
   if err.is(why) then
-    declaration.problem(why.code or "E0114", where, why.message)
+    declaration.problem(type(why.code) == "string" and why.code or "E0210",
+      where, why.message)
   else
     declaration.problem("E0114", where,
       tostring(why):gsub("^[^\n]-:%d+: ", "", 1))

@@ -177,8 +177,12 @@ function M.is(value) return getmetatable(value) == Goal end
 --- A definition that makes goals when it is called: `move { consumer, ... }`.
 ---@param def tranship.GoalDefinition
 function M.callable(def)
-  return setmetatable(def, {
-    __call = M.make, __name = "goal definition",
+  return setmetatable({}, {
+    __call = function(_, args) return M.make(def, args) end,
+    __newindex = function()
+      declaration.problem("E0112", nil, "a goal cannot be changed")
+    end,
+    __name = "goal definition", __metatable = "goal definition",
     __tostring = function() return "goal definition " .. def.name end,
   })
 end

@@ -107,7 +107,8 @@ local function take_apart(text)
   return nil, nil, text:match("^[^\n]*")
 end
 
---- Notes what stopped a source: a syntax error, a raised error, a limit.
+--- Notes what stopped a source: a syntax error, a raised error, a limit. An
+-- error that is not the script's is a mistake of ours and goes on upwards.
 local function note_stop(d, path, why, code)
   local text = err.is(why) and why.message or tostring(why)
   if err.is(why) and why.kind == "limit" then code = "E0504" end
@@ -115,6 +116,7 @@ local function note_stop(d, path, why, code)
     code = why.code
   end
   local file, line, message = take_apart(text)
+  if code == "E0114" and not d.sources[file] then error(why, 0) end
   d:problem(code, { file = file or path, line = line }, message)
 end
 

@@ -21,7 +21,8 @@ local function construct(module, kind, fields, where)
     return face.seal(object)
   end
   if err.is(object) then
-    declaration.problem(object.code or "E0114", where, object.message)
+    declaration.problem(type(object.code) == "string" and object.code or "E0210",
+      where, object.message)
   else
     error(object, 0)
   end

@@ -64,7 +64,7 @@ local function stand_in(name, field)
   if kind == "choice" then return field.values and field.values[1] end
   if kind == "list" then return { "<" .. name .. ">" } end
   return ({ duration = "1s", size = "1B", rate = "1/s", share = "1%" })[kind]
-    or "<" .. name .. ">"
+    or name .. ":0" -- passes for a name and for an address
 end
 
 local function secret_value(d, name, field, where, at)

@@ -78,8 +78,8 @@ function M.requirer(d, run)
       value = problem("E0703", ("recipe '%s' returns nothing"):format(name),
         "end it with `return` and a table of goals")
     end
-    loaded[name] = value
-    return value
+    loaded[name] = require "vm.sandbox".freeze(value)
+    return loaded[name]
   end
 end
 

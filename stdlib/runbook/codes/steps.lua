@@ -80,10 +80,10 @@ return {
       .. "application that reads and writes counts as both. Two that read from "
       .. "each other move inside one parallel.",
     bare = true,
-    wrong = "-- order\n"
+    wrong = "-- runbook \"...\" { order = \"readers before writers\" }\n"
       .. "step \"1. Move the writer\" { ensure = move { writer, to = target, over = road } }\n"
       .. "step \"2. Move the reader\" { ensure = move { reader, to = target, over = road } }",
-    right = "-- order\n"
+    right = "-- runbook \"...\" { order = \"readers before writers\" }\n"
       .. "step \"1. Move the reader\" { ensure = move { reader, to = target, over = road } }\n"
       .. "step \"2. Move the writer\" { ensure = move { writer, to = target, over = road } }",
   },

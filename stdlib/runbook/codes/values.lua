@@ -51,6 +51,14 @@ return {
   verify = road:lag { at_most = 1 } }]],
     right = [[step "Look" { needs = { prepared }, verify = road:lag { at_most = 1 } }]],
   },
+  E0210 = {
+    title = "something that cannot be declared like this",
+    why = "The fields are known and of the right kind, but the thing they "
+      .. "describe cannot be: a bootstrap address without a port, an effect "
+      .. "that never knows, options that contradict each other.",
+    wrong = [[cluster "third" { bootstrap = "third" }]],
+    right = [[cluster "third" { bootstrap = "third:9092" }]],
+  },
   E0211 = {
     title = "a workload that nothing can start or stop",
     why = "A run must be able to ask whether the application runs, and to stop "

@@ -221,7 +221,9 @@ local function approve(session, step)
     if approved_before(session, step, planned) then return true end
     local said = approval.ask(session, step, planned)
     if said ~= "given" then
-      leave(session, step, "stopped", { because = "approval " .. said })
+      if said ~= "waiting" then            -- a waiting question stays open
+        leave(session, step, "stopped", { because = "approval " .. said })
+      end
       return nil, { kind = said, step = step, because = "approval " .. said }
     end
     local now = plan.step(session, step, {})
@@ -327,8 +329,7 @@ function M.attempt(session, step, group)
     if not outcome then err.raise(why) end
     return outcome
   end
-  local state = known.state
-  if known.entered and not known.left and state ~= "done"
+  if known.entered and not known.left and known.state ~= "asking"
      and not session:is_mute() then
     session:record("step.leave", { step = step.id, state = "stopped",
                                    because = "interrupted" })

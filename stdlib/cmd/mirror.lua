@@ -45,6 +45,7 @@ local function take_lock(name)
 end
 
 local function run(opts)
+  log.level(sys.env "TRANSHIP_LOG" or "info")
   local spec, why = spec_of(opts)
   if not spec then
     say("mirror: %s", tostring(why))
@@ -62,13 +63,14 @@ local function run(opts)
     return 4
   end
   local work = engine.new(spec)
-  task.spawn(function()
-    local next_signal = sys.signals { "INT", "TERM" }
-    next_signal()
+  local signals <close> = sys.signals { "INT", "TERM" }
+  local listener = task.spawn(function()
+    signals:next()
     work:stop()
   end)
   local reason
   reason, why = work:run()
+  listener:cancel()
   if not reason then
     say("mirror: %s", tostring(why))
     return 1

@@ -1,6 +1,7 @@
 --- The bridge's engine: claims the bridge, follows its topic, keeps one flow
 -- per partition, and writes down what was reached. `tranship mirror` runs it.
 
+local json = require "vm.json"
 local kafka = require "vm.kafka"
 local log = require "vm.log"
 local mirror = require "vm.mirror"
@@ -29,6 +30,10 @@ local function refuse(kind, format, ...)
   return nil, err.new {
     kind = kind, origin = "bridge", message = format:format(...),
   }
+end
+
+local function traceback(thrown)
+  return err.is(thrown) and thrown or debug.traceback(tostring(thrown), 2)
 end
 
 --- An engine for the bridge `spec.name`; `spec.from` and `spec.to` hold name
@@ -165,8 +170,11 @@ end
 function M:launch(one, start)
   self.serial = self.serial + 1
   start.id = one.id .. "#" .. self.serial
-  if self.spec.no_producer_id then start.producer_id = -1 end
+  start.no_producer_id = self.spec.no_producer_id
   self.running[start.id] = one
+  log.debug(("%s: from %d to %d, log end %d, sequence %d, %s"):format(start.id,
+    start.source_offset, start.target_offset, start.log_end, start.sequence,
+    start.same and "same" or "mapped"))
   one.run_id = start.id
   local ok, why = self.copier:start(start)
   if not ok then self:landed(one) end
@@ -199,6 +207,7 @@ local function pump(self)
     local events, why = self.copier:next()
     if not events then return nil, why end
     for _, event in ipairs(events) do
+      log.debug(json.encode(event))
       local one = self.running[event.id]
       if one then one.inbox:push(event) end
     end
@@ -238,7 +247,8 @@ end
 --- A task whose end with an error is the engine's end.
 function M:spawn(what, fn)
   local made = task.spawn(function()
-    local ok, why = fn()
+    local ran, ok, why = xpcall(fn, traceback)
+    if not ran then ok, why = nil, ok end
     if not ok and why then
       self.failure = why
       log.error(("%s: %s"):format(what, tostring(why)))

@@ -295,10 +295,13 @@ local function launch(flow, leg, start)
     if not leader then return nil, why end
     ends[side] = {
       host = leader.host, port = leader.port, topic = flow:name_on(side),
-      partition = flow.partition, topic_id = leader.topic_id,
-      leader_epoch = leader.epoch,
-      last_epoch = side == reads and flow.at.source_epoch or nil,
+      partition = flow.partition,
     }
+    if side == reads then
+      ends[side].topic_id, ends[side].leader_epoch = leader.topic_id,
+        leader.epoch
+      ends[side].last_epoch = flow.at.source_epoch
+    end
   end
   start.source, start.target = ends[reads], ends[writes]
   return flow.engine:launch(flow, start)

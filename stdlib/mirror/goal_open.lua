@@ -154,10 +154,10 @@ local function send_start(bridge)
     name = bridge.name, from = bridge.from, to = bridge.to,
   }
   if not path then return nil, why end
-  local process
-  process, why = place.launch(bridge.name)
-  if not process then return nil, why end
-  return { pid = process.pid }
+  local pid
+  pid, why = place.launch(bridge.name)
+  if not pid then return nil, why end
+  return { pid = pid }
 end
 
 local function start_engine(bridge)

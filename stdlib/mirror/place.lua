@@ -62,16 +62,18 @@ function M.holder(name)
 end
 
 --- Starts `tranship mirror`, detached: it outlives this process.
----@return table? process, tranship.Err?
+---@return integer? pid, tranship.Err?
 function M.launch(name)
   local out = M.path(name, "log")
   local args = {
     sys.executable(), "mirror", "--config", M.path(name, "json"), "--state",
     state.dir(),
   }
-  return sys.spawn {
+  local process <close>, why = sys.spawn {
     args = args, stdin = "null", stdout = out, stderr = out, detached = true,
   }
+  if not process then return nil, why end
+  return process.pid
 end
 
 return M

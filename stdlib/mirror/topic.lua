@@ -12,6 +12,7 @@ M.__index = M
 M.__name = "bridge.topic"
 
 local READ_AT_ONCE = 1000 -- records
+local LEADER_TRIES, LEADER_WAIT_MS = 50, 100
 
 --- What the topic is created with.
 function M.shape(name, brokers)
@@ -43,13 +44,24 @@ function M:exists()
   return found[self.name] ~= nil
 end
 
-local function ends(self)
+local function ends_now(self)
   local list, why = self._reader_of():offsets {
     { topic = self.name, partition = 0, at = "end" },
   }
   if not list then return nil, why end
   if list[1].err then return nil, list[1].err end
   return list[1].offset
+end
+
+--- The topic's end. A topic made a moment ago has no leader yet.
+local function ends(self)
+  local stop, why = ends_now(self)
+  for _ = 1, LEADER_TRIES do
+    if stop or not why.retriable then break end
+    task.sleep(LEADER_WAIT_MS)
+    stop, why = ends_now(self)
+  end
+  return stop, why
 end
 
 local function reader(self)

@@ -30,7 +30,7 @@ function M.new(options)
   return setmetatable({
     file = options.file, sources = options.sources,
     given = options.given or {}, lenient = options.lenient or false,
-    problems = {}, items = {}, params = {}, fields = {},
+    problems = {}, tokens = {}, items = {}, params = {}, fields = {},
     clusters = {}, workloads = {}, bridges = {}, names = {}, goals = {},
   }, Declaration)
 end
@@ -46,6 +46,14 @@ function Declaration:here()
   return place.here(self.sources)
 end
 
+--- Two problems about one name in one line are about its first and its second
+-- appearance.
+function Declaration:next_token(where, at)
+  local key = ("%s:%d:%s"):format(where.file, where.line or 0, at.token)
+  self.tokens[key] = (self.tokens[key] or 0) + 1
+  return { token = at.token, nth = self.tokens[key] }
+end
+
 --- Notes a problem; `at` narrows the place to a field (see place.narrow).
 ---@param code string  E0xxx an error, W0xxx a warning
 ---@param where tranship.Place?
@@ -55,7 +63,10 @@ end
 function Declaration:problem(code, where, message, hint, at)
   where = where or self:here()
   local line, col
-  if where then line, col = place.narrow(where, at, self.sources) end
+  if where then
+    if at and at.token then at = self:next_token(where, at) end
+    line, col = place.narrow(where, at, self.sources)
+  end
   self.problems[#self.problems + 1] = {
     code = code, severity = code:sub(1, 1) == "W" and "warn" or "error",
     file = where and where.file or self.file, line = line, col = col,

@@ -72,8 +72,7 @@ local function declare(method, ...)
     declaration.problem(type(why.code) == "string" and why.code or "E0210",
       where, why.message)
   else
-    declaration.problem("E0114", where,
-      tostring(why):gsub("^[^\n]-:%d+: ", "", 1))
+    declaration.problem("E0210", where, tostring(why):match "^[^\n]*")
   end
   return kinds.nothing
 end

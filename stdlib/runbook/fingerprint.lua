@@ -1,6 +1,6 @@
 --- What a runbook says, as one number: equal for two declarations that mean the
--- same. Data by sorted names, functions by their code without line numbers and
--- by the values they close over; secrets only by name.
+-- same. Data by sorted names, functions by their lines and by the values they
+-- close over, wherever they stand; secrets only by name.
 
 local kinds = require "runbook.kinds"
 local question = require "base.question"
@@ -24,16 +24,30 @@ local function sorted_names(value)
   return names
 end
 
+--- The lines of a function, as written in its source.
+local function lines_of(text, first, last)
+  local lines, number = {}, 0
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    number = number + 1
+    if number >= first and number <= last then
+      lines[#lines + 1] = line:match "^%s*(.-)%s*$"
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
 function Writer:func(value)
   value = self.raw[value] or value
   local info = debug.getinfo(value, "S")
-  if not self.sources[info.source:sub(2)] then
+  local text = self.sources[info.source:sub(2)]
+  if not text then
     return self:put("library " .. info.short_src)
   elseif self.seen[value] then
     return self:put("function again")
   end
   self.seen[value] = true
-  self:put("function " .. string.dump(value, true))
+  self:put("function " .. lines_of(text, info.linedefined,
+    info.lastlinedefined))
   local i = 1
   while true do
     local name, closed = debug.getupvalue(value, i)

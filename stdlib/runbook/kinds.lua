@@ -7,6 +7,8 @@ local schema = require "base.schema"
 
 local M = {}
 
+local HAS_PATH = { cluster = true, workload = true, bridge = true }
+
 --- Declared things by value: kind and name, noted by the words.
 local declared = setmetatable({}, { __mode = "k" })
 
@@ -41,7 +43,7 @@ end
 ---@return string?
 function M.path(value)
   local kind = type(value) == "table" and M.of(value)
-  if kind and value.name then return kind .. "/" .. value.name end
+  if HAS_PATH[kind] then return kind .. "/" .. value.name end
 end
 
 local function thing(kind, says)

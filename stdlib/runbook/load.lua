@@ -107,6 +107,18 @@ local function take_apart(text)
   return nil, nil, text:match("^[^\n]*")
 end
 
+--- What a syntax error of Lua probably means, and the token it names.
+local function syntax_hint(message)
+  local near = message:match "near '(.-)'$"
+  local hint
+  if message:find "^'}' expected" and near and near:find "^[%a_]" then
+    hint = ("is a comma missing before '%s'?"):format(near)
+  elseif message:find "near <eof>$" then
+    hint = "something that was opened is never closed"
+  end
+  return hint, near and { token = near }
+end
+
 --- Notes what stopped a source: a syntax error, a raised error, a limit. An
 -- error that is not the script's is a mistake of ours and goes on upwards.
 local function note_stop(d, path, why, code)
@@ -116,8 +128,10 @@ local function note_stop(d, path, why, code)
     code = why.code
   end
   local file, line, message = take_apart(text)
-  if code == "E0114" and not d.sources[file] then error(why, 0) end
-  d:problem(code, { file = file or path, line = line }, message)
+  if code == "E0114" and file and not d.sources[file] then error(why, 0) end
+  local hint, at
+  if code == "E0101" then hint, at = syntax_hint(message) end
+  d:problem(code, { file = file or path, line = line }, message, hint, at)
 end
 
 --- Runs sources of one declaration: the runbook, and recipes it requires.
@@ -231,7 +245,8 @@ function M.book(path, options)
   end
   if not text then
     return nil, { { code = "E0115", severity = "error", file = path,
-      message = "the runbook cannot be read: " .. tostring(why) } }
+      message = "the runbook cannot be read: "
+        .. (err.is(why) and why.message or tostring(why)) } }
   end
   local d = new_declaration(path, text, options)
   local finished = declare(d)

@@ -186,13 +186,17 @@ function Outline:call(place)
   return best
 end
 
---- The first token of that text in or after a line.
-function Outline:find_token(line, text)
+--- The n-th token of that text in a line, or the first one after it.
+function Outline:find_token(line, text, nth)
+  local last
   for _, token in ipairs(self.tokens) do
+    if token.line > line and last then break end
     if token.line >= line and token.text == text then
-      return token.line, token.col
+      last, nth = token, nth - 1
+      if nth == 0 or token.line > line then break end
     end
   end
+  if last then return last.line, last.col end
   return line
 end
 
@@ -211,7 +215,9 @@ end
 ---@param at? table
 ---@return integer line, integer? col
 function Outline:locate(place, at)
-  if at and at.token then return self:find_token(place.line, at.token) end
+  if at and at.token then
+    return self:find_token(place.line, at.token, at.nth or 1)
+  end
   local call = self:call(place)
   if not call then return place.line, place.col end
   local part = at and call.body and follow(call.body, at)

@@ -35,7 +35,9 @@ end
 ---@return integer line, integer? col
 function M.narrow(place, at, sources)
   local text = sources[place.file]
-  if not text or place.col and not at then return place.line, place.col end
+  if not text or not place.line or place.col and not at then
+    return place.line, place.col
+  end
   local outline = require "runbook.outline".of(text)
   return outline:locate(place, at)
 end

@@ -5,6 +5,7 @@ local kafka = require "vm.kafka"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local bridge = require "mirror.bridge"
+local place = require "mirror.place"
 local context = require "base.context"
 
 local here = ...
@@ -13,21 +14,21 @@ M.__index = M
 
 --- A cluster as the bridge sees it, without the rest of the face.
 local function cluster(name, bootstrap)
-  local self = { name = name, bootstrap = bootstrap, clients = {} }
-  function self:client(mode)
-    self.clients[mode] = self.clients[mode] or kafka.open {
+  local made = { name = name, bootstrap = bootstrap, clients = {} }
+  function made.client(_, mode)
+    made.clients[mode] = made.clients[mode] or kafka.open {
       bootstrap = bootstrap, name = name, read_only = mode == "read",
     }
-    return self.clients[mode]
+    return made.clients[mode]
   end
-  function self:id()
-    local found, why = self:client("read"):cluster()
+  function made.id()
+    local found, why = made:client("read"):cluster()
     return found and found.id, why
   end
-  function self:close()
-    for _, client in pairs(self.clients) do client:close() end
+  function made.close()
+    for _, client in pairs(made.clients) do client:close() end
   end
-  return self
+  return made
 end
 
 --- Starts the clusters; they end with the world.
@@ -226,8 +227,39 @@ function M:log(road)
 end
 
 function M:engine_pid(road)
-  local holder = require "mirror.place".holder(road.name)
+  local holder = place.holder(road.name)
   return holder and holder.pid
+end
+
+--- Starts the engine as `open` does.
+function M:start_engine(road)
+  return self.t.ok(place.launch(road.name))
+end
+
+--- Keeps appending to partitions { topic, partition } of a cluster until it is
+-- stopped; gives a function that stops it and says how many it appended.
+function M:load(at, partitions, per_batch)
+  local producer = self.t.ok(at:client("write"):producer {
+    settings = { ["linger.ms"] = "1" },
+  })
+  local stopping, count = false, 0
+  local work = task.spawn(function()
+    local first = 1000000
+    while not stopping do
+      for _, one in ipairs(partitions) do
+        assert(producer:produce(M.records(one[1], one[2], first, per_batch)))
+        count = count + per_batch
+      end
+      first = first + per_batch
+      task.sleep(20)
+    end
+  end)
+  return function()
+    stopping = true
+    self.t.ok(work:join())
+    producer:close()
+    return count
+  end
 end
 
 --- Ends the engine at once.

@@ -1,0 +1,55 @@
+--- The engine is killed (-9) at random moments while records keep coming; in
+-- the end there is exactly one copy of everything. MIRROR_KILLS says how often.
+
+local sys = require "vm.sys"
+local task = require "vm.task"
+
+local test = ...
+local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
+local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
+
+local KILLS = tonumber(sys.env "MIRROR_KILLS" or 100)
+local LONGEST_MS = 1200
+
+local function random(most)
+  local a, b, c = sys.random(3):byte(1, 3)
+  return (a << 16 | b << 8 | c) % most
+end
+
+test("killed again and again, there is one copy of everything", function(t)
+  local world <close> = world_of.new(t)
+  local old = world.old
+  world:create(old, {
+    { name = "apps.plain", partitions = 2 }, { name = "apps.mixed" },
+  })
+  world:append(old, world.records("apps.plain", 0, 0, 3000))
+  t.ok(old:client("write"):delete_records {
+    { topic = "apps.plain", partition = 0, before = 2000 },
+  })
+  world:append(old, world.records("apps.mixed", 0, 0, 300),
+    { transaction = "commit" })
+  local road = world:bridge { topics = { "apps.*" } }
+  world:reach(road:open())
+  local stop = world:load(old,
+    { { "apps.plain", 0 }, { "apps.plain", 1 }, { "apps.mixed", 0 } }, 40)
+  for kill = 1, KILLS do
+    task.sleep(random(LONGEST_MS))
+    world:kill_engine(road)
+    world:start_engine(road)
+    if kill % 10 == 0 then
+      world:append(old, world.records("apps.mixed", 0, kill * 1000, 20),
+        { transaction = kill % 20 == 0 and "commit" or "abort" })
+      t.note(("%d kills"):format(kill))
+    end
+    while not world:engine_pid(road) do task.sleep(5) end
+  end
+  local count = stop()
+  world:settle(road, 60000)
+  t.note(("%d records while it was killed %d times"):format(count, KILLS))
+  world:must_be_same("apps.plain", 0, true)
+  world:must_be_same("apps.plain", 1, true)
+  world:must_be_same("apps.mixed", 0)
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+  t.note(answer.text)
+end)

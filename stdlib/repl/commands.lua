@@ -2,7 +2,6 @@
 -- its argument and `say`, and returns nothing; :quit returns "quit".
 
 local answer = require "runbook.answer"
-local show = require "repl.show"
 
 local M = {}
 
@@ -133,13 +132,14 @@ commands["last-error"] = {
     local why = session.last_error
     if why == nil then return say.out "(none)" end
     if type(why) ~= "table" then return say.out(tostring(why)) end
-    local plain = {}
-    for _, name in ipairs { "kind", "origin", "code", "message", "retriable",
-      "fatal", "traceback" } do
-      plain[name] = why[name]
+    local lines = {}
+    for _, name in ipairs { "message", "kind", "origin", "code", "retriable",
+      "fatal", "cause", "traceback" } do
+      if why[name] ~= nil then
+        lines[#lines + 1] = ("%-10s %s"):format(name, tostring(why[name]))
+      end
     end
-    plain.cause = why.cause and tostring(why.cause)
-    say.out(show.text(plain))
+    say.out(table.concat(lines, "\n"))
   end,
 }
 

@@ -3,6 +3,7 @@
 
 local context = require "base.context"
 local err = require "base.err"
+local sandbox = require "vm.sandbox"
 local task = require "vm.task"
 
 local M = {}
@@ -20,6 +21,12 @@ Session.__index = Session
 --- Safe library of expressions; names of the session shadow it.
 local LIBRARY = { "string", "table", "math", "utf8", "pairs", "ipairs", "next",
   "type", "tostring", "tonumber", "select", "error", "assert", "pcall" }
+
+--- Of one expression; only the time without waiting is meant to be reached.
+local LIMITS = {
+  memory = 512 * 1024 * 1024, instructions = 1000 * 1000 * 1000 * 1000,
+  slice_ms = 3000, output = 64 * 1024 * 1024,
+}
 
 local function library()
   local safe = {}
@@ -144,11 +151,14 @@ function Session:compile(line)
   return nil, (why:gsub("^line:%d+: ", "")), why:find "<eof>$" ~= nil
 end
 
---- Calls `fn` as a task that can be cancelled alone; see `cancel`.
+--- Calls `fn` as a task that can be cancelled alone; see `cancel`. It runs in a
+-- box, so that a loop that never waits ends by itself.
 ---@async
 ---@return boolean ok, any ... results, or the err
 function Session:call(fn, ...)
-  local child <close> = task.spawn(context.with, self:context(), fn, ...)
+  local box = sandbox.new(LIMITS)
+  local child <close> = task.spawn(context.with, self:context(), box.call, box,
+    fn, ...)
   self.running = child
   local results = table.pack(child:join())
   self.running = nil
@@ -165,6 +175,35 @@ function Session:cancel()
   return true
 end
 
+--- Names that objects of the session have: for a misspelt one.
+function Session:likely(name)
+  local names = {}
+  for _, object in next, self.names do
+    if type(object) == "table" and getmetatable(object) then
+      for _, known in ipairs(require "runbook.face".names(object)) do
+        names[#names + 1] = known
+      end
+    end
+  end
+  return require "base.schema".nearest(name, names)
+end
+
+--- A string error of an expression, with a suggestion where one is likely.
+function Session:explain(why)
+  if not err.is(why) or why.kind ~= "bug" and why.kind ~= "script" then
+    return why
+  end
+  local message = why.message:gsub("^line:%d+: ", "")
+  local kind, name = message:match "%((%a+) '([%w_]+)'%)$"
+  local near = name and kind ~= "local" and self:likely(name)
+  return err.new {
+    kind = "script", origin = "repl", cause = why.cause,
+    traceback = why.traceback,
+    message = near and near ~= name
+      and ("%s; did you mean '%s'?"):format(message, near) or message,
+  }
+end
+
 --- Evaluates a line of Lua; `it` becomes its value.
 ---@async
 ---@return boolean ok, any value_or_err, integer? count
@@ -175,7 +214,10 @@ function Session:evaluate(line)
     return false, self.last_error
   end
   local results = table.pack(self:call(chunk))
-  if not results[1] then return false, results[2] end
+  if not results[1] then
+    self.last_error = self:explain(results[2])
+    return false, self.last_error
+  end
   local value, trouble = results[2], results[3]
   if value == nil and err.is(trouble) then
     self.last_error = trouble

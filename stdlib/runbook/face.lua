@@ -25,6 +25,9 @@ function M.from_script(level)
   return info ~= nil and scripts[info.source] == true
 end
 
+--- Names that lead to raw handles: not for scripts.
+local HIDDEN = { client = true, close = true, known_clusters = true, new = true }
+
 local function copy(value)
   if type(value) ~= "table" or getmetatable(value) then return value end
   local out = {}
@@ -99,7 +102,7 @@ function M.names(object)
   local function add(from)
     for name in next, from do
       if type(name) == "string" and name:sub(1, 1) ~= "_" and not seen[name]
-        and name ~= "new" then
+        and not HIDDEN[name] then
         seen[name] = true
         names[#names + 1] = name
       end
@@ -126,7 +129,7 @@ local function unknown(object, name)
 end
 
 local function script_index(object, inner, guarded, name)
-  if type(name) == "string" and name:sub(1, 1) == "_" then
+  if type(name) == "string" and name:sub(1, 1) == "_" or HIDDEN[name] then
     return unknown(object, name)
   end
   local value = inner[name]

@@ -229,13 +229,17 @@ static int read_run(tsh_work *work) {
   edit->is_canceled = false;
   el_resize(edit->el);
   text = el_gets(edit->el, &length);
+  if (edit->is_canceled) { /* also with nothing on the line */
+    read->end = TSH_EDIT_CANCEL;
+    return 0;
+  }
   if (text == NULL || length <= 0) {
     read->end = TSH_EDIT_EOF;
     return 0;
   }
   while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
     length--;
-  read->end = edit->is_canceled ? TSH_EDIT_CANCEL : TSH_EDIT_LINE;
+  read->end = TSH_EDIT_LINE;
   read->line = must(strndup(text, (size_t)length));
   return 0;
 }

@@ -23,8 +23,8 @@ else()
   message(STATUS "no cmocka: the tests of the core are not built")
 endif()
 
-function(lua_tests label pattern timeout)
-  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE
+function(lua_tests label glob pattern timeout)
+  file(${glob} files CONFIGURE_DEPENDS RELATIVE
     ${CMAKE_CURRENT_SOURCE_DIR}/tests ${pattern})
   foreach(file IN LISTS files)
     string(REGEX REPLACE "\\.lua$" "" name ${file})
@@ -35,10 +35,10 @@ function(lua_tests label pattern timeout)
 endfunction()
 
 set(tests ${CMAKE_CURRENT_SOURCE_DIR}/tests)
-lua_tests(lua ${tests}/lua/test_*.lua 120)
-lua_tests(rules ${tests}/rules/*.lua 120)
-lua_tests(runbook ${tests}/runbook/test_*.lua 300)
-lua_tests(kafka ${tests}/kafka/*.lua 600)
+lua_tests(lua GLOB_RECURSE ${tests}/lua/test_*.lua 120)
+lua_tests(rules GLOB ${tests}/rules/*.lua 120)
+lua_tests(runbook GLOB_RECURSE ${tests}/runbook/test_*.lua 300)
+lua_tests(kafka GLOB ${tests}/kafka/*.lua 600)
 
 # The applications of the world: independent of tranship's code.
 file(GLOB app_library_files CONFIGURE_DEPENDS tests/world/apps/lib/*.c)

@@ -72,12 +72,12 @@ static int class_close(lua_State *L) {
 static int class_gc(lua_State *L) {
   header *h = check_header(L, 1);
 
-  if (h->is_open) {
+  if (h->is_open && !h->cls->is_value) {
     h->census->leaked++;
     tsh_log(tsh_bind_state(L)->is_closing ? TSH_DEBUG : TSH_WARN, "leaked %s",
             h->cls->name);
-    release(h);
   }
+  release(h);
   return 0;
 }
 

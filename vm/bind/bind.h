@@ -21,6 +21,8 @@ typedef struct tsh_class {
   size_t size;
   void (*release)(void *body);
   const luaL_Reg *methods; /* without close */
+  bool is_value; /* nothing outside hangs on it: the collector may close it
+                    without that being a leak */
 } tsh_class;
 
 /* In luaopen_. The metatable stays open for additions: luaL_getmetatable. */

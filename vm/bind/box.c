@@ -16,7 +16,7 @@ static const char metatable[] = "box";
 
 enum {
   STEP = 1000,          /* instructions between two looks */
-  LOOKS_PER_CLOCK = 16, /* asking for the time costs more than a look */
+  LOOKS_PER_CLOCK = 4,  /* asking for the time costs more than a look */
   GRACE_INSTRUCTIONS = 1000000,
   GRACE_MEMORY = 1 << 20,
   DEFAULT_MEMORY = 64 << 20,

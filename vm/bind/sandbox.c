@@ -202,19 +202,29 @@ static int sorted_pairs(lua_State *L) {
 
 /* pcall and xpcall that let code end. */
 
-static int call_end(lua_State *L, int status, lua_KContext context) {
+/* Tells the box of a protected call that failed for want of memory. */
+static void note_memory(lua_State *L, int status) {
   tsh_box *box = tsh_bind_state(L)->box;
 
+  if (box != NULL && status == LUA_ERRMEM)
+    tsh_box_no_memory(box);
+}
+
+static bool must_stop(lua_State *L) {
+  const tsh_box *box = tsh_bind_state(L)->box;
+
+  return box != NULL && tsh_box_must_stop(box);
+}
+
+static int pcall_end(lua_State *L, int status, lua_KContext context) {
+  (void)context;
   if (status == LUA_OK || status == LUA_YIELD)
-    return lua_gettop(L) - (int)context;
-  if (box != NULL) {
-    if (status == LUA_ERRMEM)
-      tsh_box_no_memory(box);
-    if (tsh_box_must_stop(box))
-      return tsh_box_stop(L, box);
-  }
+    return lua_gettop(L);
+  note_memory(L, status);
+  if (must_stop(L))
+    return tsh_box_stop(L, tsh_bind_state(L)->box);
   lua_pushboolean(L, 0);
-  lua_pushvalue(L, -2);
+  lua_insert(L, -2);
   return 2;
 }
 
@@ -224,19 +234,52 @@ static int safe_pcall(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1);
   lua_insert(L, 1);
-  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, call_end);
-  return call_end(L, status, 0);
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, pcall_end);
+  return pcall_end(L, status, 0);
 }
 
+/* The handler is called when the error has unwound, as an ordinary protected
+ * call: Lua would call it within the count hook that raised a limit, where no
+ * hook runs, and a handler that loops would never end. */
+
+enum { HANDLER = 1, RESULTS };
+
+/* Whatever the handler did, xpcall failed: false is there already. */
+static int handler_end(lua_State *L, int status, lua_KContext context) {
+  if (status != LUA_OK && status != LUA_YIELD)
+    return pcall_end(L, status, context);
+  return lua_gettop(L) - HANDLER;
+}
+
+static int xpcall_end(lua_State *L, int status, lua_KContext context) {
+  (void)context;
+  if (status == LUA_OK || status == LUA_YIELD)
+    return lua_gettop(L) - HANDLER;
+  note_memory(L, status);
+  if (must_stop(L))
+    return tsh_box_stop(L, tsh_bind_state(L)->box);
+  lua_replace(L, RESULTS); /* the error, for the handler */
+  lua_settop(L, RESULTS);
+  lua_pushboolean(L, 0);
+  lua_insert(L, RESULTS);
+  lua_pushvalue(L, HANDLER);
+  lua_insert(L, -2);
+  status = lua_pcallk(L, 1, LUA_MULTRET, 0, 0, handler_end);
+  return handler_end(L, status, 0);
+}
+
+/* xpcall(f, handler, ...) */
 static int safe_xpcall(lua_State *L) {
-  int count = lua_gettop(L), status;
+  int status;
 
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushboolean(L, 1);
-  lua_pushvalue(L, 1);
-  lua_rotate(L, 3, 2);
-  status = lua_pcallk(L, count - 2, LUA_MULTRET, 2, 2, call_end);
-  return call_end(L, status, 2);
+  lua_insert(L, 1);    /* true, f, handler, ... */
+  lua_pushvalue(L, 3);
+  lua_remove(L, 3);
+  lua_insert(L, HANDLER); /* handler, true, f, ... */
+  status = lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, 0, xpcall_end);
+  return xpcall_end(L, status, 0);
 }
 
 /* Boxes. */
@@ -361,16 +404,39 @@ static int sandbox_fresh(lua_State *L) {
   return 1;
 }
 
+/* bytecode(fn) -> the stripped bytecode of a Lua function, for trusted code
+ * that compares functions; nothing here loads it. */
+
+static int add_bytes(lua_State *L, const void *bytes, size_t size, void *out) {
+  (void)L;
+  tsh_buf_add(out, bytes, size);
+  return 0;
+}
+
+static int sandbox_bytecode(lua_State *L) {
+  tsh_buf bytes;
+
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  luaL_argcheck(L, !lua_iscfunction(L, 1), 1, "a C function has no bytecode");
+  lua_settop(L, 1);
+  tsh_buf_init(&bytes, SIZE_MAX / 2);
+  lua_dump(L, add_bytes, &bytes, 1);
+  lua_pushlstring(L, tsh_buf_text(&bytes), bytes.length);
+  tsh_buf_fini(&bytes);
+  return 1;
+}
+
 static const luaL_Reg methods[] = {{"load", box_load},
                                    {"output", box_output},
                                    {"usage", box_usage},
                                    {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"new", tsh_box_new},     {"fresh", sandbox_fresh},
-    {"spawn", box_spawn},     {"tostring", safe_tostring},
-    {"next", sorted_next},    {"pcall", safe_pcall},
-    {"xpcall", safe_xpcall},  {NULL, NULL}};
+    {"new", tsh_box_new},       {"fresh", sandbox_fresh},
+    {"bytecode", sandbox_bytecode},  {"spawn", box_spawn},
+    {"tostring", safe_tostring}, {"next", sorted_next},
+    {"pcall", safe_pcall},      {"xpcall", safe_xpcall},
+    {NULL, NULL}};
 
 /* Pushes library.name. */
 static void push_field(lua_State *L, const char *library, const char *name) {

@@ -75,7 +75,7 @@ static const luaL_Reg methods[] = {{"fingerprint", secret_fingerprint},
                                    {NULL, NULL}};
 
 static const tsh_class secret_class = {"secret", sizeof(secret),
-                                       secret_release, methods};
+                                       secret_release, methods, true};
 
 const char *tsh_bind_secret(lua_State *L, int index, size_t *length) {
   secret *s = tsh_bind_test(L, index, &secret_class);

@@ -1,0 +1,57 @@
+---@meta vm.wire
+-- Raw connections to one broker: Kafka's own messages as tables.
+
+local wire = {}
+
+---@class wire.options
+---@field host string
+---@field port integer
+---@field client_id? string as the broker's logs show it; default "tranship"
+---@field read_only? boolean refuse messages that write
+---@field timeout_ms? integer to connect and for each call; default 30000
+
+---@class wire.conn
+local conn = {}
+
+---Opens a connection to a broker. Never waits: what is wrong with the host is
+---what the first call fails with. It does not reconnect; after a failure of
+---kind "unavailable" or "timeout" open another one.
+---@param options wire.options
+---@return wire.conn? conn
+---@return err? err
+function wire.connect(options) end
+
+---Sends a message and waits for its answer. Fields have the names of Kafka's
+---message definitions; ids of topics are Kafka's text of 22 characters; what is
+---left out is null where that is allowed, else 0, "" or {}. Error codes in the
+---answer stay numbers. A field that the message does not have raises.
+---
+---    local answer = try(conn:call("DescribeProducers", {
+---      Topics = { { Name = "t", PartitionIndexes = { 0 } } } }))
+---@async
+---@param name string "Metadata"; see wire.messages
+---@param fields? table
+---@param options? { version?: integer, timeout_ms?: integer }
+---@return table? answer
+---@return err? err kind "unavailable", "timeout", "protocol", "read only", ...
+function conn:call(name, fields, options) end
+
+---Ends the connection; calls under way fail with kind "closed".
+function conn:close() end
+
+---The name of a Kafka error code: "NOT_LEADER_OR_FOLLOWER".
+---@param code integer
+---@return string
+function wire.error_name(code) end
+
+---What a Kafka error code other than 0 means, as an error value.
+---@param code integer
+---@param what? string what was tried
+---@return err
+function wire.error(code, what) end
+
+---The messages that can be called.
+---@return table<string, { key: integer, min: integer, max: integer, version: integer, writes: boolean }>
+function wire.messages() end
+
+return wire

@@ -71,7 +71,8 @@ function M.discard(folder) return remove_tree(folder.path) end
 function M.ids(root)
   local ids = {}
   for _, name in ipairs(sys.list(root .. "/runs") or {}) do
-    if sys.stat(root .. "/runs/" .. name .. "/journal.jsonl") then
+    local journalled = sys.stat(root .. "/runs/" .. name .. "/journal.jsonl")
+    if journalled and journalled.size > 0 then
       ids[#ids + 1] = name
     end
   end
@@ -157,6 +158,12 @@ local function refuse_claim(folder, claim, subject)
   }
 end
 
+-- A process that died before its first record was on the disk did nothing.
+local function is_stillborn(folder)
+  local text = sys.read_file(folder.journal)
+  return not (text and text:find("\n", 1, true)) and not M.is_driven(folder)
+end
+
 --- Claims subjects for a run until it is closed; refused if another open run
 -- of this state folder owns one of them.
 ---@async
@@ -174,7 +181,8 @@ function M.claim(root, folder, claim)
   end })
   for _, id in ipairs(sys.list(root .. "/runs") or {}) do
     local other = M.folder(root, id)
-    local text = id ~= folder.id and sys.read_file(other.claim)
+    local text = id ~= folder.id and not is_stillborn(other)
+      and sys.read_file(other.claim)
     local theirs = text and json.decode(text)
     local subject = theirs and overlap(claim.subjects, theirs.subjects)
     if subject then return refuse_claim(other, theirs, subject) end

@@ -54,14 +54,24 @@ on["run.drive"] = function(self, rec)
   self.stopped, self.closed = nil, nil
 end
 
+-- A way back that is at its end ends with the drive: a process that dies in
+-- between must not turn round by itself.
+local function face_forward(self)
+  if self.undone then
+    self.direction, self.undo, self.undone = "forward", nil, nil
+  end
+end
+
 on["run.stop"] = function(self, rec)
   self.stopped = rec
   self.stops[#self.stops + 1] = rec
+  face_forward(self)
 end
 
 on["run.close"] = function(self, rec)
   self.closed = rec
   self.stopped = rec
+  face_forward(self)
 end
 
 on.baseline = function(self, rec) self.baseline = rec.value end
@@ -182,9 +192,7 @@ on["undo.begin"] = function(self, rec)
   self.direction, self.undo = "back", rec
 end
 
-on["undo.end"] = function(self, rec)
-  self.direction, self.undo, self.undone = "forward", nil, rec
-end
+on["undo.end"] = function(self, rec) self.undone = rec end
 
 on["undo.enter"] = function(self, rec)
   local step = self:step(rec.step)

@@ -152,11 +152,17 @@ function M.begin(session, scope, step, because)
                  true)
 end
 
+local function verdict_of(undone, undo)
+  return { exit = 5, outcome = "undone", scope = undo.scope,
+           kept = undone.kept, because = undo.because }
+end
+
 --- Goes on back until everything in scope is undone.
 ---@async
 ---@return tranship.Verdict
 function M.back(session)
   local undo = session.state.undo
+  if session.state.undone then return verdict_of(session.state.undone, undo) end
   local kept = {}
   for _, known in ipairs(M.path(session, undo)) do
     local step = session.book.by_id[known.id]
@@ -172,8 +178,7 @@ function M.back(session)
     end
   end
   session:record("undo.end", { scope = undo.scope, kept = kept })
-  return { exit = 5, outcome = "undone", scope = undo.scope, kept = kept,
-           because = undo.because }
+  return verdict_of(session.state.undone, undo)
 end
 
 --- Pays every loan of the run, last one first.

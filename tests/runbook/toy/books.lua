@@ -53,6 +53,16 @@ function M.back(world) return M.whole(world, { fail = true }) end
 --- The same, with approvals.
 function M.asking(world) return M.whole(world, { approve = true }) end
 
+--- Two steps and a move, and no line: all of it can be taken back.
+function M.short(world)
+  return toy.book {
+    { id = "pause", lasts = "run",
+      ensure = { world:becomes("gitops", "paused", nil, { effect_undo = true }) } },
+    { id = "1", ensure = { world:becomes("x", "1", nil, { effect_undo = true }) } },
+    { id = "6", ensure = { world:moves("consumer", "new", "old") } },
+  }
+end
+
 --- One step that asks.
 function M.ask(world, within_ms)
   return toy.book { { id = "8", approve = { question = "Go?",

@@ -3,6 +3,7 @@
 
 local kafka = require "vm.kafka"
 local mirror = require "vm.mirror"
+local offsets = require "vm.offsets"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local wire = require "vm.wire"
@@ -32,34 +33,43 @@ local function side(name, bootstrap, dir)
   }, Side)
 end
 
---- Two running clusters as { a =, b =, close() }. The variable COPYING_PAIR
--- ("host:port,host:port") names two that run already.
-function M.pair(...)
+local function cluster(verb, ...) return run { "tests/world/cluster", verb, ... } end
+
+--- Starts two clusters; clients are opened per case with `world:open()`. The
+--- variable COPYING_PAIR ("host:port,host:port") names two that run already.
+function M.world(...)
+  local world = { address = {} }
   local given = sys.env("COPYING_PAIR")
-  local settings = { ... }
-  local pair = {}
-  if given and #settings == 0 then
-    local a, b = given:match("^(.-),(.*)$")
-    pair.a, pair.b = side("a", a), side("b", b)
+  if given and select("#", ...) == 0 then
+    world.address.a, world.address.b = given:match("^(.-),(.*)$")
   else
-    pair.dir = run { "mktemp", "-d" }
+    world.dir = run { "mktemp", "-d" }
     for _, name in ipairs { "a", "b" } do
-      local dir = pair.dir .. "/" .. name
-      local address = run { "tests/world/cluster", "up", dir,
-        table.unpack(settings) }
-      pair[name] = side(name, address, dir)
+      world.address[name] = cluster("up", world.dir .. "/" .. name, ...)
     end
   end
-  function pair.close()
-    for _, name in ipairs { "a", "b" } do
-      if pair[name] then pair[name].client:close() end
-      if pair.dir then
-        run { "tests/world/cluster", "down", pair.dir .. "/" .. name }
-      end
+  --- A pair of sides { a =, b = } with open clients; close it with the case.
+  function world.open()
+    local function close(pair)
+      pair.a.client:close()
+      pair.b.client:close()
     end
-    if pair.dir then run { "rm", "-rf", pair.dir } end
+    local dir = world.dir or ""
+    return setmetatable({ a = side("a", world.address.a, dir .. "/a"),
+      b = side("b", world.address.b, dir .. "/b") }, { __close = close })
   end
-  return setmetatable(pair, { __close = pair.close })
+  --- "kill", "up" or "stop" of one cluster.
+  function world.cluster(verb, name)
+    return cluster(verb, world.dir .. "/" .. name)
+  end
+  function world.down()
+    if not world.dir then return end
+    for _, name in ipairs { "a", "b" } do
+      cluster("down", world.dir .. "/" .. name)
+    end
+    run { "rm", "-rf", world.dir }
+  end
+  return world
 end
 
 local counter = 0
@@ -217,6 +227,70 @@ function M.note(of, event)
   elseif event.kind == "stopped" then
     of.stop = event
   end
+end
+
+--- Runs flows until all have stopped; returns state[id].
+function M.run_all(copier, flows, within_ms)
+  for _, flow in ipairs(flows) do check(copier:start(flow)) end
+  return check(M.follow(copier, {}, function(state)
+    for _, flow in ipairs(flows) do
+      if not (state[flow.id] and state[flow.id].stop) then return false end
+    end
+    return true
+  end, within_ms))
+end
+
+--- Runs one flow until it stops.
+function M.run_one(copier, flow, within_ms)
+  return M.run_all(copier, { flow }, within_ms)[flow.id]
+end
+
+--- The difference between both sides of a partition, by the segments told.
+function M.mapped_difference(pair, topic, partition, segments)
+  local map <close> = check(offsets.load(segments))
+  return M.difference(pair.a:read(topic, partition),
+    pair.b:read(topic, partition), function(offset)
+      local target, how = map:lookup(offset)
+      return how == "exact" and target or how
+    end)
+end
+
+--- Writes control markers of a producer id at a partition's log end.
+function Side:markers(topic, partition, count, producer_id, epoch)
+  local conn <close> = check(wire.connect { host = self.host,
+    port = self.port })
+  local markers = {}
+  for i = 1, count do
+    markers[i] = { ProducerId = producer_id, ProducerEpoch = epoch,
+      TransactionResult = true, CoordinatorEpoch = 0,
+      Topics = { { Name = topic, PartitionIndexes = { partition } } } }
+  end
+  local answer = check(conn:call("WriteTxnMarkers", { Markers = markers }))
+  for _, marker in ipairs(answer.Markers) do
+    local code = marker.Topics[1].Partitions[1].ErrorCode
+    if code ~= 0 then error("marker: " .. wire.error_name(code), 0) end
+  end
+end
+
+--- Runs one flow of a `same` partition until it stops, filling its holes.
+function M.run_filling(pair, copier, flow, within_ms)
+  local filled = 0
+  check(copier:start(flow))
+  local of = check(M.follow(copier, {}, function(state)
+    local seen = state[flow.id]
+    if not seen then return false end
+    for i = filled + 1, #seen.holes do
+      local hole = seen.holes[i]
+      assert(pair.b:offset(flow.target.topic, flow.target.partition, "end") ==
+        hole.from, "the data before a hole has landed")
+      pair.b:markers(flow.target.topic, flow.target.partition,
+        hole.to - hole.from, flow.producer_id, flow.producer_epoch)
+      check(copier:resume(flow.id, { target_offset = hole.to }))
+      filled = i
+    end
+    return seen.stop
+  end, within_ms))[flow.id]
+  return of
 end
 
 M.open = mirror.open

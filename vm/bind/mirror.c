@@ -183,15 +183,18 @@ static const char *text(lua_State *L, int index, const char *name) {
   return value;
 }
 
+/* Ids are shown in base64 without padding: by Kafka in the alphabet for URLs,
+ * by librdkafka in the other. */
 static int digit_value(char digit) {
   static const char digits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/";
   const char *at = digit != '\0' ? strchr(digits, digit) : NULL;
+  int value = at != NULL ? (int)(at - digits) : -1;
 
-  return at != NULL ? (int)(at - digits) : -1;
+  return value > 63 ? value - 2 : value;
 }
 
-/* 16 bytes, or Kafka's text for them: base64 for URLs without padding. */
+/* 16 bytes, or text for them. */
 static void read_topic_id(lua_State *L, int index, tsh_mirror_flow *flow) {
   size_t size;
   const char *id;

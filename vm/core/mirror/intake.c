@@ -201,7 +201,7 @@ static int rebuild_record(rebuild *build, const tsh_record *record) {
   int status = 0;
   if (gap || builder->size > build->limit)
     status = flush(build);
-  if (status == 0)
+  if (status == 0 && builder->count == 0)
     status = reach(flow, record->offset);
   if (status == 0)
     status = note_run(build, record->offset);

@@ -6,9 +6,10 @@
 #   tests/kafka/*.lua              label kafka    start brokers of their own
 #   tests/world/apps/*.c           programs of the world, not tests
 
-pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
+option(TRANSHIP_CORE_TESTS "build the tests of the core (needs cmocka)" ON)
 
-if(cmocka_FOUND)
+if(TRANSHIP_CORE_TESTS)
+  pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
   file(GLOB core_tests CONFIGURE_DEPENDS tests/core/test_*.c)
   foreach(file IN LISTS core_tests)
     get_filename_component(name ${file} NAME_WE)
@@ -19,8 +20,6 @@ if(cmocka_FOUND)
       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
     set_tests_properties(core/${name} PROPERTIES LABELS core TIMEOUT 120)
   endforeach()
-else()
-  message(STATUS "no cmocka: the tests of the core are not built")
 endif()
 
 function(lua_tests label glob pattern timeout)

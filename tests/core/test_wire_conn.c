@@ -122,9 +122,10 @@ static void echo(peer *p) {
   uint8_t *request;
   while ((request = peer_request(p, &size)) != NULL) {
     size_t header = 2 + 2 + 4 + 2 + 1; /* client id "t" */
-    uint32_t body = size - (uint32_t)header;
+    if (size < header) abort();
+    size_t body = size - header;
     uint8_t *reply = malloc(8 + body);
-    uint32_t length = htonl(4 + body);
+    uint32_t length = htonl((uint32_t)(4 + body));
     memcpy(reply, &length, 4);
     memcpy(reply + 4, request + 4, 4);
     memcpy(reply + 8, request + header, body);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { METADATA_TRIES = 100, METADATA_WAIT_MS = 100, CALL_MS = 10000 };
@@ -49,6 +50,7 @@ void app_options(struct options *options, int argc, char **argv) {
   };
   int c;
   program = options->app;
+  if (getenv("WORLD_DIE_WITH_PARENT")) prctl(PR_SET_PDEATHSIG, SIGKILL);
   while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
     switch (c) {
       case 'b': options->bootstrap = optarg; break;

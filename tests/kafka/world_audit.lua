@@ -1,0 +1,103 @@
+--- The audit itself: what the applications did is found whole, and each planted
+-- fault of a copy is reported for what it is.
+
+local test = ...
+
+local stages = dofile "tests/world/stage.lua"
+
+local RECORDS = "6000"
+
+--- Applications over two starts each; everything on `old`.
+local function fill(stage)
+  stage:create("old", { { name = stage.greetings }, { name = stage.reversed } })
+  for _ = 1, 2 do
+    local reverser = stage:start("reverser", "old", "--reset", "earliest")
+    local consumer = stage:start("consumer", "old", "--reset", "earliest")
+    stage:must("producer", "old", "--records", RECORDS, "--rate", "6000",
+      "--keys", "50")
+    stage:caught_up("old", "reverser", stage.greetings)
+    reverser.stop()
+    stage:caught_up("old", "greeter", stage.reversed)
+    consumer.stop()
+  end
+end
+
+--- Copies a topic to `new` afresh, with one fault.
+local function forge(stage, topic, fault)
+  local client = stage:client "new"
+  client:delete_topics { topic }
+  stage:wait_for("deletion", function()
+    return next(client:describe_topics { topic }) == nil
+  end)
+  stage:must("forge", "old", "--cluster", stage.new, "--from", topic,
+    "--reset", fault)
+end
+
+-- Which number each fault must move, by one.
+local FAULTS = {
+  { "loss", "lost" }, { "double", "doubled" }, { "swap", "out of order" },
+  { "header", "altered" }, { "timestamp", "altered" }, { "none" },
+}
+
+local COUNTS = { "lost", "doubled", "out of order", "altered", "unknown" }
+
+local function must_report(stage, fault)
+  local t = stage.t
+  local code, counts, text = stage:audit "new"
+  t.equal(code, fault[2] and 1 or 0, fault[1] .. "\n" .. text)
+  for _, count in ipairs(COUNTS) do
+    t.equal(counts[count], count == fault[2] and 1 or 0,
+      fault[1] .. ": " .. count)
+  end
+end
+
+test("a clean history is clean, and every planted fault is named", function(t)
+  local stage <close> = stages.open(t)
+  fill(stage)
+  local code, counts, text = stage:audit "old"
+  t.note(text)
+  t.equal(code, 0)
+  t.equal(counts.produced, 12000)
+  t.equal(counts.seen, 12000)
+  t.match(text, "down  producer")
+  forge(stage, stage.reversed, "none")
+  for _, fault in ipairs(FAULTS) do
+    forge(stage, stage.greetings, fault[1])
+    must_report(stage, fault)
+  end
+  forge(stage, stage.reversed, "loss")
+  must_report(stage, { "loss", "lost" })
+end)
+
+test("a reader that is killed has read twice, and the audit says so",
+  function(t)
+    local stage <close> = stages.open(t)
+    stage:create("old", { { name = stage.greetings },
+      { name = stage.reversed } })
+    local reverser = stage:start("reverser", "old", "--reset", "earliest")
+    local consumer = stage:start("consumer", "old", "--reset", "earliest")
+    local producer = stage:start("producer", "old", "--rate", "4000")
+    stage:wait_for("reading", function()
+      local at = stage:client("old"):group_offsets("greeter", {})
+      return at and at[1] and at[1].offset > 500
+    end)
+    consumer.process:kill "KILL"
+    consumer.process:wait()
+    local again = stage:start("consumer", "old", "--reset", "earliest")
+    stage:wait_for("membership", function()
+      return stage:client("old"):describe_groups({ "greeter" })[1].state
+        :lower() == "stable"
+    end, 60000)
+    producer.stop()
+    stage:caught_up("old", "reverser", stage.greetings)
+    reverser.stop()
+    stage:caught_up("old", "greeter", stage.reversed)
+    again.stop()
+    local code, counts, text = stage:audit "old"
+    t.note(text)
+    t.equal(counts.lost, 0)
+    t.equal(counts["out of order"], 0)
+    t.ok(counts.doubled > 0, "a kill between read and commit doubles nothing?")
+    t.equal(code, 1)
+    t.match(text, "killed")
+  end)

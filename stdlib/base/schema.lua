@@ -93,13 +93,16 @@ function M.nearest(word, candidates)
   return found
 end
 
+--- More names than these help nobody.
+local MOST_LISTED = 24
+
 --- The hint of a problem: "did you mean 'retry'?", or the names there are.
----@return string
+---@return string?
 function M.suggest(word, candidates)
   local near = M.nearest(word, candidates)
   if near then return ("did you mean '%s'?"):format(near) end
   if #candidates == 0 then return "it takes none" end
-  if #candidates > 16 then return "see `tranship explain`" end
+  if #candidates > MOST_LISTED then return nil end
   return "there are: " .. table.concat(candidates, ", ")
 end
 
@@ -157,8 +160,8 @@ function M.read(fields, body, what, report)
       } or at)
     end
     if not field and by_item then
-      told("E0108", ("%s takes no %s here"):format(what, M.describe(value)),
-        M.suggest("", M.names(fields)))
+      told("E0108", ("%s has no place for %s without a name"):format(what,
+        M.describe(value)), M.suggest("", M.names(fields)))
     elseif not field then
       local near = M.nearest(tostring(name), M.names(fields))
       if near then excused[near] = true end
@@ -192,7 +195,7 @@ function M.called(field)
 end
 
 local function wrong(value, field, report, hint)
-  report("E0201", ("%s needs %s, and this is %s"):format(
+  report("E0201", ("%s wants %s, and this is %s"):format(
     M.called(field), M.kinds[field.kind].says, M.describe(value)), hint)
 end
 M.wrong = wrong
@@ -241,7 +244,7 @@ M.kind("choice", "a choice", function(value, field, report)
   end
   local shown = {}
   for i, allowed in ipairs(field.values) do shown[i] = tostring(allowed) end
-  report("E0202", ("%s cannot be %s"):format(field.name, M.describe(value)),
+  report("E0202", ("%s cannot be %s"):format(M.called(field), M.describe(value)),
     type(value) == "string" and M.suggest(value, shown)
     or "there are: " .. table.concat(shown, ", "))
 end)

@@ -44,8 +44,9 @@ end
 local function print_table(book, problems)
   sys.out(require "runbook.problems".text(problems))
   if book then
-    sys.out(("%s%s: %d steps, %s.\n"):format(book.name,
-      book.version and " " .. book.version or "", #book.steps,
+    sys.out(("%s%s: %s, %s.\n"):format(book.name,
+      book.version and " " .. book.version or "",
+      require "base.text".count(#book.steps, "step"),
       #problems == 0 and "no problems, nothing was contacted"
       or "it can run"))
   end

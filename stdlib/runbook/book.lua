@@ -19,6 +19,7 @@ local M = {}
 ---@field items table[]           steps, parallels and lines, in order
 ---@field steps tranship.Step[]   flat; rescue steps are in on_failure.steps
 ---@field by_id table<string, tranship.Step>  rescue steps included
+---@field close fun(self)         wipes the secrets among its parameters
 
 ---@class tranship.Step
 ---@field kind "step"|"ponr"

@@ -192,7 +192,7 @@ end
 function rules.ways_back_exist(d)
   for _, step in each_step(d) do
     if step.irreversible or step.line_before then goto continue end
-    if step.apply and not step.undo then
+    if step.apply and not step.undo and not step.ensure then
       d:problem("W0301", step.pos, named(step) .. " has no undo",
         "give it undo, or irreversible = \"why\"", { field = "apply" })
     end

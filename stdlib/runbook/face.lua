@@ -85,7 +85,7 @@ local function guard(object, name, method)
     if self ~= object then
       local text = ("%s is called with a colon: %s:%s(...)"):format(name,
         kinds.of(object) or "it", name)
-      declaration.problem("E0114", nil, text)
+      declaration.problem("E0105", nil, text, nil, { token = name })
       return kinds.nothing
     elseif context.get().phase == "declare" then
       return declare(method, object, ...)

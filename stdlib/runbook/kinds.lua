@@ -21,7 +21,11 @@ end
 local Nothing = { __name = "nothing", __metatable = "nothing" }
 local nothing = setmetatable({}, Nothing)
 local function itself() return nothing end
-for _, event in ipairs { "__index", "__call", "__concat", "__add", "__sub",
+--- No items, so that a loop over it ends.
+function Nothing.__index(_, name)
+  if math.type(name) ~= "integer" then return nothing end
+end
+for _, event in ipairs { "__call", "__concat", "__add", "__sub",
   "__mul", "__div", "__unm" } do
   Nothing[event] = itself
 end
@@ -63,7 +67,7 @@ thing("login", "a login such as scram { \"user\", p.password }")
 
 schema.kind("secret", "a secret", function(value, field, report)
   if value == nothing or M.of(value) == "secret" then return value end
-  return report("E0404", ("%s needs a secret, and this is a plain %s"):format(
+  return report("E0404", ("%s wants a secret, and this is a plain %s"):format(
     schema.called(field), type(value)), "declare one in params: "
     .. "a.secret { from = \"env:NAME\" }")
 end)
@@ -93,7 +97,7 @@ local function several(name, says, test)
         out[#out + 1] = list[i]
       else
         local quoted = name == "steps" and type(list[i]) == "string"
-        report(quoted and "E0302" or "E0201", ("%s needs %s, and this is %s")
+        report(quoted and "E0302" or "E0201", ("%s wants %s, and this is %s")
           :format(schema.called(field), says, schema.describe(list[i])),
           quoted and "name the local it was declared as, without quotes"
           or nil, at)

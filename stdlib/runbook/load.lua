@@ -196,6 +196,13 @@ local function has_error(problems)
   return false
 end
 
+--- Wipes the secrets that were read for a declaration.
+local function forget(d)
+  for _, param in next, d.params do
+    if param.secret and param.value then param.value:close() end
+  end
+end
+
 local SECOND_TIME = [[
 local arguments = ...
 return require "runbook.load".fingerprint(arguments)
@@ -211,7 +218,9 @@ function M.fingerprint(arguments)
     sources = options.sources, blind = true,
   })
   declare(d)
-  return require "runbook.fingerprint".of(d)
+  local fingerprint = require "runbook.fingerprint".of(d)
+  forget(d)
+  return fingerprint
 end
 
 --- Declares again in a fresh state and compares.
@@ -255,10 +264,11 @@ function M.book(path, options)
     if not options.once then compare(d, options, fingerprint) end
     if not has_error(d.problems) then
       local made = book.of(d, fingerprint)
-      made.box = d.box
+      made.box, made.close = d.box, function() forget(d) end
       return made, check.sort(d.problems)
     end
   end
+  forget(d)
   return nil, check.sort(d.problems)
 end
 

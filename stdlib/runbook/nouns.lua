@@ -42,6 +42,9 @@ local function noun(d, word, module, list, prepare)
       local fields = word_of.read(word, title, where, body)
       fields.name = title
       if prepare then prepare(fields, where, body) end
+      for _, value in next, fields do
+        if value == kinds.nothing then return kinds.nothing end
+      end
       if #d.problems > before then return kinds.nothing end
       local object = construct(module, word, fields, where)
       if object ~= kinds.nothing then

@@ -186,7 +186,7 @@ schema.kind("on_failure", "what to do on failure",
       return { kind = value }
     end
     local names = { "stop", "ask", "go on", "undo this", "undo all" }
-    report("E0202", ("%s cannot be %s"):format(field.name,
+    report("E0202", ("%s cannot be %s"):format(schema.called(field),
       schema.describe(value)), type(value) == "string"
       and schema.suggest(value, names)
       or "there are: " .. table.concat(names, ", ")

@@ -32,6 +32,13 @@ return {
     wrong = [[step "Look" { verify = road:lagg { at_most = 1 } }]],
     right = [[step "Look" { verify = road:lag { at_most = 1 } }]],
   },
+  E0105 = {
+    title = "a dot where a colon belongs",
+    why = "Readings, goals and effects belong to the thing before them, and "
+      .. "Lua hands it over only with a colon.",
+    wrong = [[step "Look" { verify = road.lag { at_most = 1 } }]],
+    right = [[step "Look" { verify = road:lag { at_most = 1 } }]],
+  },
   E0106 = {
     title = "a word without its table",
     why = "Most words take a name and then a table: step \"name\" { ... }. With "

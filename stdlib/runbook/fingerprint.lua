@@ -1,5 +1,5 @@
 --- What a runbook says, as one number: equal for two declarations that mean the
--- same. Data by sorted names, functions by their lines and by the values they
+-- same. Data by sorted names, functions by their words and by the values they
 -- close over, wherever they stand; secrets only by name.
 
 local kinds = require "runbook.kinds"
@@ -24,16 +24,25 @@ local function sorted_names(value)
   return names
 end
 
---- The lines of a function, as written in its source.
-local function lines_of(text, first, last)
-  local lines, number = {}, 0
-  for line in (text .. "\n"):gmatch "(.-)\n" do
-    number = number + 1
-    if number >= first and number <= last then
-      lines[#lines + 1] = line:match "^%s*(.-)%s*$"
+local OPENS = { ["function"] = 1, ["if"] = 1, ["do"] = 1, ["repeat"] = 1,
+  ["end"] = -1, ["until"] = -1 }
+
+--- The tokens of a function: from `function` to its `end`. Where several begin
+-- in one line they cannot be told apart, and all of them are taken.
+local function code_of(text, first, last)
+  local words, depth, starts = {}, 0, 0
+  local tokens = require "runbook.outline".of(text).tokens
+  for _, token in ipairs(tokens) do
+    if token.line > last then break end
+    local begins = token.line == first and token.text == "function"
+      and token.kind == "keyword"
+    if begins then starts = starts + 1 end
+    if starts > 0 and (depth > 0 or begins) then
+      words[#words + 1] = token.text
+      depth = depth + (token.kind == "keyword" and OPENS[token.text] or 0)
     end
   end
-  return table.concat(lines, "\n")
+  return table.concat(words, " ")
 end
 
 function Writer:func(value)
@@ -46,7 +55,7 @@ function Writer:func(value)
     return self:put("function again")
   end
   self.seen[value] = true
-  self:put("function " .. lines_of(text, info.linedefined,
+  self:put("function " .. code_of(text, info.linedefined,
     info.lastlinedefined))
   local i = 1
   while true do

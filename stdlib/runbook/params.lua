@@ -225,12 +225,13 @@ function M.help(book)
     local default = field.default
     if field.kind == "flag" and default == nil then default = false end
     if type(default) == "table" then default = table.concat(default, ",") end
-    local tail = default ~= nil and (" (default %s)"):format(tostring(default))
-      or field.kind == "secret" and (" (%s)"):format(field.from
+    local tail = default ~= nil and ("default %s"):format(tostring(default))
+      or field.kind == "secret" and (field.from
         or "env:NAME or file:PATH, needed")
-      or field.optional and " (may be left out)" or " (needed)"
-    lines[#lines + 1] = ("  -p %-" .. width + 2 .. "s %s%s"):format(
-      name .. "=" .. types.says(field), field.help or "", tail)
+      or field.optional and "may be left out" or "needed"
+    lines[#lines + 1] = ("  -p %-" .. width .. "s  %s(%s)"):format(
+      name .. "=" .. types.says(field),
+      field.help and field.help .. " " or "", tail)
   end
   if #lines == 0 then return "  (this runbook takes no parameters)" end
   return table.concat(lines, "\n")

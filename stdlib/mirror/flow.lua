@@ -245,6 +245,10 @@ end
 
 function stopped.out_of_range(flow, event, leg)
   local reads = ledger.sides(leg)
+  if event.log_end and event.log_end < event.source_offset then
+    event.diverged_at = event.log_end
+    return stopped.diverged(flow, event, leg)
+  end
   return nil, halt.new("out_of_range", { side = reads,
     from = event.source_offset, to = event.log_start }, "%s: the source no "
     .. "longer holds offsets %d to %d (its log is %s to %s): they were "
@@ -262,11 +266,12 @@ end
 
 function stopped.diverged(flow, event, leg)
   local reads = ledger.sides(leg)
+  local cut = event.diverged_at or event.log_end
   return nil, halt.new("diverged", { side = reads,
-    from = event.diverged_at or event.source_offset,
-    to = event.source_offset }, "%s: the source's log was cut back to offset "
-    .. "%s after %d had been copied", flow.id,
-    tostring(event.diverged_at or "?"), event.source_offset)
+    from = cut or event.source_offset, to = event.source_offset },
+    "%s: the source's log was cut back to offset %s, after everything below "
+    .. "%d had been copied", flow.id, tostring(cut or "?"),
+    event.source_offset)
 end
 
 function stopped.topic_id(flow, event, leg)

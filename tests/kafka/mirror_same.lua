@@ -1,6 +1,8 @@
 --- Same offsets on a fresh target: plain history, a trimmed head, codecs, an
 -- empty topic, holes that the cleaner left.
 
+local task = require "vm.task"
+
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
@@ -36,3 +38,57 @@ test("a fresh target gets the same offsets", function(t)
   world:reach(road:closed())
   t.match(road:status().text, "is closed")
 end)
+
+--- Waits until the cleaner has left holes in apps.compact/0.
+local function compact(t, world)
+  for _ = 1, 300 do
+    local records, _, stop = world:read(world.old, "apps.compact", 0)
+    if #records < stop / 2 then return #records, stop end
+    task.sleep(200)
+  end
+  t.fail("the cleaner did nothing")
+end
+
+test("holes of a compacted log, growth and new topics keep offsets too",
+  function(t)
+    local world <close> = world_of.new(t)
+    local old = world.old
+    world:create(old, {
+      { name = "apps.compact", configs = {
+        ["cleanup.policy"] = "compact", ["segment.ms"] = "60000",
+        ["min.cleanable.dirty.ratio"] = "0.01",
+      } },
+      { name = "apps.grows" },
+    })
+    for part = 0, 9 do
+      world:append(old, world.records("apps.compact", 0, part * 300, 300,
+        { keyed = true }), { codec = part % 2 == 0 and "zstd" or "none" })
+    end
+    local left, stop = compact(t, world)
+    t.note(("%d of %d records left"):format(left, stop))
+    world:append(old, world.records("apps.grows", 0, 0, 100))
+    local road = world:bridge { topics = { "apps.*" } }
+    world:reach(road:open())
+    world:settle(road)
+    t.ok(old:client("write"):add_partitions {
+      { name = "apps.grows", total = 2 },
+    })
+    world:create(old, { { name = "apps.new" } })
+    world:append(old, world.records("apps.grows", 1, 0, 100))
+    world:append(old, world.records("apps.new", 0, 0, 100))
+    local deadline = task.now() + 20000
+    repeat
+      task.sleep(200)
+      local kinds = world:kinds(road)
+    until kinds["apps.new/0"] and kinds["apps.grows/1"]
+      or task.now() > deadline
+    world:settle(road)
+    for id, kind in pairs(world:kinds(road)) do t.equal(kind, "same", id) end
+    world:must_be_same("apps.grows", 1, true)
+    world:must_be_same("apps.new", 0, true)
+    local answer = t.ok(road:same_records())
+    t.ok(answer.ok, answer.text)
+    t.note(answer.text)
+    t.equal(world:ends(world.new, "apps.compact", 0).stop,
+      world:ends(old, "apps.compact", 0).stop)
+  end)

@@ -1,35 +1,16 @@
 --- A world for tests of the bridge: two real clusters, one bridge, helpers.
 -- local world <close> = new(t [, settings])
 
-local kafka = require "vm.kafka"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local bridge = require "mirror.bridge"
 local place = require "mirror.place"
 local context = require "base.context"
+local cluster = require "kafka.cluster"
 
 local here = ...
 local M = {}
 M.__index = M
-
---- A cluster as the bridge sees it, without the rest of the face.
-local function cluster(name, bootstrap)
-  local made = { name = name, bootstrap = bootstrap, clients = {} }
-  function made.client(_, mode)
-    made.clients[mode] = made.clients[mode] or kafka.open {
-      bootstrap = bootstrap, name = name, read_only = mode == "read",
-    }
-    return made.clients[mode]
-  end
-  function made.id()
-    local found, why = made:client("read"):cluster()
-    return found and found.id, why
-  end
-  function made.close()
-    for _, client in pairs(made.clients) do client:close() end
-  end
-  return made
-end
 
 --- Starts the clusters; they end with the world.
 function M.new(t, settings)
@@ -46,7 +27,8 @@ function M.new(t, settings)
     keeper:wait()
     t.fail("the clusters did not start")
   end
-  self.old, self.new = cluster("old", old), cluster("new", new)
+  self.old = cluster.new { name = "old", bootstrap = old }
+  self.new = cluster.new { name = "new", bootstrap = new }
   self.state = dir .. "/state"
   context.get().state = self.state
   return self

@@ -102,6 +102,19 @@ test("a start inside a batch is trimmed, an end inside one too", function(t)
     t.equal(#source, 254)
     t.equal(copying.difference(source, pair.b:read(topic, 0),
       function(offset) return offset - 123 end), nil)
+
+    -- The same with the target filled up to there: offsets stay.
+    local same = copying.name("trimmed-same-" .. codec)
+    pair.b:topic(same)
+    pair.b:filler(same, 0, 123)
+    local flow = copying.flow(pair, topic, 0, { same = true,
+      target_offset = 123, log_end = 123, until_offset = 500 })
+    flow.target.topic = same
+    of = copying.run_one(copier, flow)
+    t.equal({ of.stop.reason, of.records, of.sequence },
+      { "reached", 377, 377 })
+    t.equal(copying.difference(pair.a:read(topic, 0),
+      pair.b:read(same, 0, 123)), nil)
   end
 end)
 

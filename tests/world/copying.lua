@@ -79,16 +79,23 @@ function M.name(what)
   return ("%s-%d-%d"):format(what, sys.pid(), counter)
 end
 
---- Creates a topic; on a pair, on both sides.
+--- Creates a topic and waits until every partition of it answers.
 function Side:topic(name, partitions, configs)
   check(self.client:create_topics { { name = name,
     partitions = partitions or 1, replication = 1, configs = configs } })
-  for _ = 1, 100 do -- until the broker leads it
-    local told = check(self.client:describe_topics { name })[name]
-    if told and #told.partitions == (partitions or 1) then return told end
+  local wanted = {}
+  for p = 1, partitions or 1 do
+    wanted[p] = { topic = name, partition = p - 1, at = "start" }
+  end
+  for _ = 1, 250 do
+    local ready = true
+    for _, one in ipairs(self.client:offsets(wanted) or { {} }) do
+      ready = ready and not one.err and (one.offset or -1) >= 0
+    end
+    if ready then return end
     task.sleep(20)
   end
-  error("topic " .. name .. " does not appear", 0)
+  error("topic " .. name .. " does not answer", 0)
 end
 
 --- Produces records { {key, value, ...}, ... } to one partition.
@@ -270,6 +277,17 @@ function Side:markers(topic, partition, count, producer_id, epoch)
     local code = marker.Topics[1].Partitions[1].ErrorCode
     if code ~= 0 then error("marker: " .. wire.error_name(code), 0) end
   end
+end
+
+--- Appends one batch of `count` empty records.
+function Side:filler(topic, partition, count)
+  local conn <close> = check(wire.connect { host = self.host,
+    port = self.port })
+  local answer = check(conn:call("Produce", { Acks = -1, TimeoutMs = 30000,
+    TopicData = { { Name = topic, PartitionData = { { Index = partition,
+      Records = check(mirror.filler { count = count, keyed = true }) } } } } }))
+  local code = answer.Responses[1].PartitionResponses[1].ErrorCode
+  if code ~= 0 then error("filler: " .. wire.error_name(code), 0) end
 end
 
 --- Runs one flow of a `same` partition until it stops, filling its holes.

@@ -131,8 +131,16 @@ int tsh_kafka__fail_error(tsh_err *err, rd_kafka_error_t *error) {
   return kind;
 }
 
-/* Answers of a coordinator that is being made or is moving. */
+/* Answers of a coordinator or leader that is being made or is moving. */
 bool tsh_kafka__is_transient(rd_kafka_resp_err_t code) {
-  return code == E(NOT_COORDINATOR) || code == E(COORDINATOR_NOT_AVAILABLE) ||
-         code == E(COORDINATOR_LOAD_IN_PROGRESS) || code == E(_WAIT_COORD);
+  static const rd_kafka_resp_err_t transient[] = {
+      E(NOT_COORDINATOR),      E(COORDINATOR_NOT_AVAILABLE),
+      E(_WAIT_COORD),          E(COORDINATOR_LOAD_IN_PROGRESS),
+      E(LEADER_NOT_AVAILABLE), E(NOT_LEADER_FOR_PARTITION),
+      E(OFFSET_NOT_AVAILABLE), E(FENCED_LEADER_EPOCH),
+      E(UNKNOWN_LEADER_EPOCH)};
+  for (size_t i = 0; i < sizeof transient / sizeof *transient; i++)
+    if (transient[i] == code)
+      return true;
+  return false;
 }

@@ -194,7 +194,7 @@ static int read_description(kafka_req *req, rd_kafka_event_t *event) {
                       rd_kafka_consumer_group_state_name(state));
     tsh_data_add_text(req->pool, item, "type", "classic");
   }
-  if (!dead || req->transient == req->items)
+  if (!dead || req->transient > 0) /* asked again as a whole */
     return 0;
   req->step = LISTING;
   return list_groups(req);

@@ -13,7 +13,8 @@
 #include "kafka_int.h"
 #include "tranship/log.h"
 
-enum { RETRY_MS = 100 /* until a coordinator that is being made is asked again */ };
+/* Until a coordinator or leader that is being made is asked again. */
+enum { RETRY_MS = 100 };
 
 /* Ends of calls. */
 
@@ -122,10 +123,13 @@ static void start_again(void *user) {
   tell(kafka);
 }
 
-/* A coordinator that is just being made: everything failed for that reason. */
+/* Coordinators and leaders that are just being made answer "not yet". Reading
+ * is repeated when an item says so; writing only when all do, since what has
+ * been done must not be done again. */
 static bool must_retry(kafka_req *req, int status) {
+  size_t enough = req->primitive->class == READS ? 1 : req->items;
   bool transient = status < 0 ? tsh_kafka__is_transient(req->pub.op.err.code)
-                              : req->items > 0 && req->transient == req->items;
+                              : req->items > 0 && req->transient >= enough;
   uint64_t now = tsh_loop_now(req->kafka->loop);
   return transient && now + RETRY_MS < req->deadline;
 }

@@ -61,10 +61,10 @@ end
 
 --- Edits that turn `a` into `b` (a swap of neighbours counts as one).
 local function distance(a, b)
-  local before, last, now = {}, {}, nil
+  local before, last = {}, {}
   for j = 0, #b do last[j] = j end
   for i = 1, #a do
-    now = { [0] = i }
+    local now = { [0] = i }
     for j = 1, #b do
       local same = a:byte(i) == b:byte(j)
       local best = math.min(last[j] + 1, now[j - 1] + 1,

@@ -235,6 +235,24 @@ function rules.fields_stand_once(d)
   end
 end
 
+--- Names inside functions are looked up only when those run: here all are.
+function rules.names_are_known(d)
+  local told = {}
+  for _, problem in ipairs(d.problems) do
+    told[("%s:%s:%s"):format(problem.file, problem.line, problem.col)] = true
+  end
+  for file, stranger in next, d.strangers do
+    local outline = require "runbook.outline".of(d.sources[file])
+    for _, token in ipairs(outline:free_names()) do
+      local code, message, hint = stranger(token.text)
+      if code and not told[("%s:%d:%d"):format(file, token.line, token.col)] then
+        d:problem(code, { file = file, line = token.line, col = token.col },
+          message, hint)
+      end
+    end
+  end
+end
+
 function rules.readers_move_first(d) require "runbook.order".check(d) end
 
 local NAMES = {}

@@ -30,7 +30,7 @@ function M.new(options)
   return setmetatable({
     file = options.file, sources = options.sources,
     given = options.given or {}, lenient = options.lenient or false,
-    problems = {}, tokens = {}, items = {}, params = {}, fields = {},
+    problems = {}, tokens = {}, strangers = {}, items = {}, params = {}, fields = {},
     clusters = {}, workloads = {}, bridges = {}, names = {}, goals = {},
   }, Declaration)
 end

@@ -43,39 +43,47 @@ local ELSEWHERE = {
 ---@field once? boolean      do not declare a second time
 ---@field blind? boolean     leave secrets unread
 
---- Names of words and of the safe library, for did-you-mean.
-local function names_in(environment, known)
+--- Names of words, of the safe library and of the source's own locals, for
+-- did-you-mean.
+local function names_in(text, environment, known)
   local names = {}
-  for name in next, known do names[#names + 1] = name end
-  for name in next, environment do names[#names + 1] = name end
+  local bound = require "runbook.outline".of(text):bound_names()
+  for _, list in ipairs { known, environment, bound } do
+    for name in next, list do names[#names + 1] = name end
+  end
   table.sort(names)
   return names
 end
 
---- What happens when a script names something that was never declared.
-local function strangers(d, environment, known, is_recipe)
+--- What is wrong with naming something that was never declared.
+---@return string code, string message, string? hint
+local function stranger(name, text, environment, known, is_recipe)
+  if is_recipe and require "runbook.schema".words[name] then
+    return "E0702", ("a recipe cannot declare, and '%s' does"):format(name),
+      "recipes make goals; the runbook declares"
+  elseif ELSEWHERE[name] then
+    return "E0506", ("'%s' is not there for runbooks"):format(name),
+      ELSEWHERE[name]
+  end
+  return "E0102", ("'%s' was never declared"):format(tostring(name)),
+    schema.suggest(tostring(name), names_in(text, environment, known))
+end
+
+--- The metatable of a script's environment: what is named and not there is a
+-- problem while declaring, and raised inside goals.
+local function strangers(d, text, environment, known, is_recipe)
   local stray = {}
   return {
     __index = function(_, name)
       if known[name] ~= nil then return known[name] end
       if stray[name] ~= nil then return stray[name] end
-      local declares = require "runbook.schema".words[name]
-      if is_recipe and declares then
-        d:problem("E0702", nil, ("a recipe cannot declare, and '%s' does")
-          :format(name), "recipes make goals; the runbook declares",
-          { token = name })
-      elseif ELSEWHERE[name] then
-        d:problem("E0506", nil, ("'%s' is not there for runbooks"):format(name),
-          ELSEWHERE[name], { token = name })
-      else
-        d:problem("E0102", nil, ("'%s' was never declared"):format(
-          tostring(name)), schema.suggest(tostring(name),
-          names_in(environment, known)), { token = name })
-      end
+      local code, message, hint = stranger(name, text, environment, known,
+        is_recipe)
+      declaration.problem(code, d:here(), message, hint, { token = name })
       return kinds.nothing
     end,
     __newindex = function(_, name, value)
-      d:problem("E0103", nil, ("'%s' would be a new global"):format(
+      declaration.problem("E0103", d:here(), ("'%s' would be a new global"):format(
         tostring(name)), ("write local %s = ..."):format(tostring(name)),
         { token = name })
       stray[name] = value
@@ -143,7 +151,13 @@ local function runner(d, box, call)
       or words.of_runbooks(d, call)
     known.require = require_recipe
     local environment = box:environment()
-    setmetatable(environment, strangers(d, environment, known, is_recipe))
+    d.strangers[path] = function(name)
+      if known[name] == nil and rawget(environment, name) == nil then
+        return stranger(name, text, environment, known, is_recipe)
+      end
+    end
+    setmetatable(environment,
+      strangers(d, text, environment, known, is_recipe))
     face.note_script("@" .. path)
     local main, why = box:load(text, "@" .. path, environment)
     if not main then

@@ -167,6 +167,47 @@ end
 local Outline = {}
 Outline.__index = Outline
 
+--- Names that `local`, `function` and `for` bind anywhere in the source. Where
+-- one is bound is not asked: a misspelt name is bound nowhere.
+---@return table<string, true>
+function Outline:bound_names()
+  local tokens, bound, binding = self.tokens, {}, false
+  for i, token in ipairs(tokens) do
+    local before = tokens[i - 1]
+    if token.kind == "keyword" then
+      binding = token.text == "local" or token.text == "for"
+        or token.text == "function"
+    elseif token.kind == "name" then
+      if binding or before and (before.text == "::" or before.text == "goto") then
+        bound[token.text] = true
+      end
+    elseif token.text == "=" or token.text == ")" then
+      binding = false
+    end
+  end
+  return bound
+end
+
+--- Names that are used without being bound, fields and keys left out.
+---@return tranship.Token[]
+function Outline:free_names()
+  local tokens, free = self.tokens, {}
+  local bound = self:bound_names()
+  for i, token in ipairs(tokens) do
+    local before, after = tokens[i - 1], tokens[i + 1]
+    local is_field = before and (before.text == "." or before.text == ":")
+    local is_key = after and after.text == "=" and before
+      and before.text:find "^[{,;]$"
+    local is_attribute = before and before.text == "<" and after
+      and after.text == ">"
+    if token.kind == "name" and not bound[token.text] and not is_field
+      and not is_key and not is_attribute then
+      free[#free + 1] = token
+    end
+  end
+  return free
+end
+
 --- The call at a place: by line and name, then by title.
 ---@param place tranship.Place
 ---@return tranship.OutlineCall?

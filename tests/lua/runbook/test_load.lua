@@ -150,7 +150,7 @@ end)
 test("what differs between two states is refused", function(t)
   local sandbox = require "vm.sandbox"
   local fresh = sandbox.fresh
-  local restore <close> = setmetatable({}, { __close = function()
+  local _ <close> = setmetatable({}, { __close = function()
     sandbox.fresh = fresh
   end })
   function sandbox.fresh() return "something else" end

@@ -14,4 +14,4 @@ local text = io.open("/etc/passwd")
 road.lag { at_most = 1 }
 local moves = require "acme/movs"
 local sly = require "../../../etc/passwd"
-step "Look" { verify = road:lag { at_most = 1 } }
+step "Look" { verify = function() return raod:lag { at_most = 1 } and load("x") end }

@@ -1,5 +1,6 @@
 # Every test is a file that is found here; nothing is registered by hand.
 #   tests/core/test_*.c            label core     one cmocka program each
+#   tests/fuzz/fuzz_*.c            label core     libFuzzer, with clang only
 #   tests/lua/**/test_*.lua        label lua      run by tranship --test
 #   tests/rules/*.lua              label rules
 #   tests/runbook/test_*.lua       label runbook
@@ -18,6 +19,23 @@ if(TRANSHIP_CORE_TESTS)
     target_link_libraries(${name} PRIVATE transhipcore PkgConfig::cmocka)
     add_test(NAME core/${name} COMMAND ${name}
       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+    set_tests_properties(core/${name} PROPERTIES LABELS core TIMEOUT 120)
+  endforeach()
+endif()
+
+# Fuzzing needs clang's libFuzzer, and the code under test built for it.
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+  file(GLOB wire_files CONFIGURE_DEPENDS vm/core/wire/proto*.c)
+  file(GLOB fuzz_tests CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+  foreach(file IN LISTS fuzz_tests)
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(${name} ${file} ${wire_files} vm/core/err.c)
+    target_include_directories(${name} PRIVATE include)
+    target_compile_options(${name} PRIVATE
+      -fsanitize=fuzzer,address,undefined)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer,address,undefined)
+    add_test(NAME core/${name}
+      COMMAND ${name} -max_total_time=5 -max_len=600 -verbosity=0)
     set_tests_properties(core/${name} PROPERTIES LABELS core TIMEOUT 120)
   endforeach()
 endif()

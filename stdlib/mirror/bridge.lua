@@ -281,6 +281,13 @@ function M:open()
     { bridge = self })
 end
 
+--- The goal `road:carried { "archive", "billing", to = new }`.
+function M:carried(options)
+  local groups = table.move(options, 1, #options, 1, {})
+  return require "runbook.goal".make(require "mirror.goal_carried",
+    { bridge = self, groups = groups, to = options.to })
+end
+
 function M:closed()
   return require "runbook.goal".make(require "mirror.goal_closed",
     { bridge = self })

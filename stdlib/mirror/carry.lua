@@ -188,6 +188,43 @@ local function carry_group(bridge, group, to, book)
   return { group = group, exactly = #proven }
 end
 
+--- Does every group stand on `to` where its positions are proven to be?
+---@async
+---@return tranship.Answer?, tranship.Err?
+function M.is_carried(bridge, groups, to)
+  local problems, positions_seen = {}, 0
+  for _, group in ipairs(names.list(groups)) do
+    local book, why = bridge:ledger()
+    if book == nil then return nil, why end
+    local moves
+    moves, why = positions(bridge, group, to)
+    if not moves then return nil, why end
+    local proven = {}
+    if book and book.bridge then
+      proven, why = prove(bridge, translate(bridge, book, moves, to, problems),
+        to, problems)
+      if not proven then return nil, why end
+    elseif #moves > 0 then
+      problems[#problems + 1] = group .. ": the bridge is not open"
+    end
+    for _, move in ipairs(proven) do
+      positions_seen = positions_seen + 1
+      if move.standing ~= move.there.offset then
+        problems[#problems + 1] = ("%s %s/%d: %s, not %d"):format(group,
+          move.there.topic, move.partition, tostring(move.standing
+          or "not committed"), move.there.offset)
+      end
+    end
+  end
+  return {
+    ok = #problems == 0, seen = { positions = positions_seen,
+      problems = problems }, want = "every position carried",
+    text = #problems == 0
+      and ("%d positions stand on %s"):format(positions_seen, to.name)
+      or answer.some(problems),
+  }
+end
+
 --- Carries `groups` (a name, a list, or nil: nothing) to cluster `to`.
 ---@async
 ---@return table[]|nil carried { group, exactly } each, tranship.Err?

@@ -1,9 +1,11 @@
 --- Where a partition's copy goes on: never by guess.
 -- The target's log is the state. The last progress record gives a pair of
 -- positions and a sequence; from there the copier walks the source and counts
--- committed records up to the target's log end. The leader's memory of the
--- leg's producer id must agree with that count, else somebody else wrote.
+-- committed records up to the target's log end. That stretch must hold the same
+-- records on both sides, and as many as the leader remembers of the leg's
+-- producer id, else somebody else wrote.
 
+local digest = require "vm.digest"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local prepare = require "mirror.prepare"
@@ -12,6 +14,8 @@ local M = {}
 
 local SEQUENCES = 1 << 31
 local TRIES = 5
+local WINDOW = 10000         -- offsets more than records are looked at first
+local EVERYTHING = 1 << 40   -- records in one chunk
 
 --- Are these still the topics the leg was made for?
 local function same_topics(flow, leg)
@@ -65,23 +69,64 @@ local function look(flow, leg, side)
   return log_end
 end
 
-local function foreign(flow, writes, from, log_end, appended)
-  return nil, halt.new("foreign", { side = writes, from = from, to = log_end },
-    "%s: the target holds offsets %d to %d since the last progress, but this "
-    .. "leg appended %s records there: somebody else writes to the target",
-    flow.id, from, log_end - 1, appended)
+--- A digest of `count` data records from `offset` on; all up to `stop`
+-- without a count. Looks at ever larger windows, as offsets may have gaps.
+local function contents(flow, side, offset, stop, count)
+  local name = flow:name_on(side)
+  local leader, why = flow:side(side):leader(name, flow.partition)
+  if not leader then return nil, why end
+  local window = count and 2 * count + WINDOW or stop - offset
+  while true do
+    local to = math.min(offset + window, stop)
+    if to <= offset then return { records = 0 } end
+    local found
+    found, why = digest.range {
+      host = leader.host, port = leader.port, topic = name,
+      partition = flow.partition, from = offset, to = to, mode = "records",
+      chunk = count or EVERYTHING, isolation = "committed",
+    }
+    if not found then return nil, why end
+    local first = found[1] or { records = 0 }
+    if not count or first.records >= count or to >= stop then return first end
+    window = window * 8
+  end
 end
 
---- A mapped leg appends nothing but its records: counts must agree.
-local function check_mapped(flow, writes, from, log_end, sequence)
+local function halted(reason, flow, from, log_end, format, ...)
+  local _, writes = ledger.sides(flow.leg)
+  return nil, halt.new(reason, { side = writes, from = from, to = log_end },
+    "%s: the target's offsets %d to %d " .. format, flow.id, from,
+    log_end - 1, ...)
+end
+
+--- What the target got since the last progress record must be what the source
+-- holds from there on, and, while the leader remembers the leg's producer id,
+-- as many records as that id appended.
+local function check_tail(flow, from, log_end, sequence)
   if log_end == from.target then return true end
-  if not sequence then
-    if from.sequence > 0 then return true end -- aged: the walk decides
-    return foreign(flow, writes, from.target, log_end, "no")
+  local reads, writes = ledger.sides(flow.leg)
+  local there, why = contents(flow, writes, from.target, log_end)
+  if not there then return nil, why end
+  if sequence then
+    local appended = (sequence - from.sequence) % SEQUENCES
+    if appended ~= there.records then
+      return halted("foreign", flow, from.target, log_end, "hold %d records, "
+        .. "but this leg appended %d: somebody else writes to the target",
+        there.records, appended)
+    end
   end
-  local appended = (sequence - from.sequence) % SEQUENCES
-  if appended == log_end - from.target then return true end
-  return foreign(flow, writes, from.target, log_end, appended)
+  local source
+  source, why = flow:side(reads):bounds(flow:name_on(reads), flow.partition)
+  if not source then return nil, why end
+  if there.records == 0 then return true end
+  if source.start > from.source then return true end -- the copier names it
+  local here
+  here, why = contents(flow, reads, from.source, source.stable, there.records)
+  if not here then return nil, why end
+  if here.hash == there.hash then return true end
+  return halted("diverged", flow, from.target, log_end, "are not what the "
+    .. "source holds from offset %d on: somebody else writes to the target, "
+    .. "or the source's log was cut back and written anew", from.source)
 end
 
 --- What copier:start needs to go on with `leg`.
@@ -107,10 +152,8 @@ function M.position(flow, leg)
       .. "records up to %d were acknowledged: it was truncated", flow.id,
       log_end, from.target - 1)
   end
-  if not same then
-    ok, why = check_mapped(flow, writes, from, log_end, sequence)
-    if not ok then return nil, why end
-  end
+  ok, why = check_tail(flow, from, log_end, sequence)
+  if not ok then return nil, why end
   return {
     same = same, source_offset = from.source, target_offset = from.target,
     log_end = log_end, sequence = from.sequence,

@@ -1,0 +1,24 @@
+--- "The groups' positions are carried": for groups that nobody runs. Every
+-- position a group has on the other side is committed here too, each proven.
+
+local carry = require "mirror.carry"
+
+return {
+  name = "carried",
+  title = "{groups} resume on {to}",
+  takes = {
+    { name = "bridge", kind = "bridge", desc = "the bridge" },
+    { name = "groups", kind = "any", desc = "groups, by name" },
+    { name = "to", kind = "cluster", desc = "where they shall resume" },
+  },
+  subject = function(g)
+    return ("bridge/%s/carried/%s/%s"):format(g.bridge.name, g.to.name,
+      table.concat(g.groups, ","))
+  end,
+  check = function(g) return carry.is_carried(g.bridge, g.groups, g.to) end,
+  apply = function(g)
+    return carry.carry(g.bridge, g.groups, g.to)
+  end,
+  verify = function(g) return carry.is_carried(g.bridge, g.groups, g.to) end,
+  undo = function() return nil end, -- positions on the other side still stand
+}

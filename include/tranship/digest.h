@@ -38,7 +38,7 @@ typedef struct tsh_digest_spec { /* texts are copied */
   /* Records per chunk; batches are not divided, so their chunks may be longer.
    * Compacted: the number of buckets that keys are spread over. */
   int64_t chunk;
-  int64_t bucket; /* compacted: tell this bucket's keys; -1: none */
+  int64_t bucket;      /* compacted: tell this bucket's keys; -1: none */
   uint64_t timeout_ms; /* without progress; 0: 30 s */
 } tsh_digest_spec;
 

@@ -23,39 +23,44 @@ typedef struct tsh_text { /* bytes of a message; data NULL means null */
 /* --- the table ---------------------------------------------------------- */
 
 typedef enum tsh_field_type {
-  TSH_F_BOOL, TSH_F_I8, TSH_F_I16, TSH_F_I32, TSH_F_I64, TSH_F_F64,
-  TSH_F_UUID,   /* 16 bytes */
-  TSH_F_TEXT,   /* string */
-  TSH_F_BYTES,  /* bytes and records */
+  TSH_F_BOOL,
+  TSH_F_I8,
+  TSH_F_I16,
+  TSH_F_I32,
+  TSH_F_I64,
+  TSH_F_F64,
+  TSH_F_UUID,  /* 16 bytes */
+  TSH_F_TEXT,  /* string */
+  TSH_F_BYTES, /* bytes and records */
   TSH_F_STRUCT
 } tsh_field_type;
 
 typedef struct tsh_field {
-  const char *name;    /* Kafka's own; NULL ends a list of fields */
-  uint8_t type;        /* tsh_field_type */
-  bool list;           /* a list of that type */
-  bool never;          /* always written as its preset */
-  int8_t since, gone;  /* first version with it, first without (0: none) */
-  int8_t null_from;    /* first version that allows null, plus 1; 0: none */
-  int8_t tag;          /* tag plus 1, 0: not tagged ... */
-  int8_t tag_from;     /* ... from this version on */
-  int64_t preset;      /* written when absent; nullable fields: null */
+  const char *name;   /* Kafka's own; NULL ends a list of fields */
+  uint8_t type;       /* tsh_field_type */
+  bool list;          /* a list of that type */
+  bool never;         /* always written as its preset */
+  int8_t since, gone; /* first version with it, first without (0: none) */
+  int8_t null_from;   /* first version that allows null, plus 1; 0: none */
+  int8_t tag;         /* tag plus 1, 0: not tagged ... */
+  int8_t tag_from;    /* ... from this version on */
+  int64_t preset;     /* written when absent; nullable fields: null */
   const struct tsh_field *fields; /* of a struct */
 } tsh_field;
 
 typedef struct tsh_message {
   const char *name; /* "DescribeProducers" */
   int16_t api_key;
-  int16_t min, max;     /* versions this table describes */
-  int16_t flexible;     /* first version with compact and tagged fields */
-  int16_t version;      /* used unless asked otherwise */
-  bool writes;          /* class: changes the cluster or its logs */
+  int16_t min, max; /* versions this table describes */
+  int16_t flexible; /* first version with compact and tagged fields */
+  int16_t version;  /* used unless asked otherwise */
+  bool writes;      /* class: changes the cluster or its logs */
   const tsh_field *request, *response;
 } tsh_message;
 
-const tsh_message *tsh_message_find(const char *name);  /* or NULL */
-const tsh_message *tsh_message_of(int16_t api_key);     /* or NULL */
-const tsh_message *tsh_message_at(size_t index);        /* or NULL: the end */
+const tsh_message *tsh_message_find(const char *name); /* or NULL */
+const tsh_message *tsh_message_of(int16_t api_key);    /* or NULL */
+const tsh_message *tsh_message_at(size_t index);       /* or NULL: the end */
 /* "NOT_LEADER_OR_FOLLOWER", ...; NULL for a code not known here. */
 const char *tsh_kafka_error_name(int code);
 /* The kind a Kafka error code stands for, and whether it may pass. */
@@ -65,7 +70,7 @@ typedef struct tsh_value {
   bool null;
   int64_t integer; /* bool and integers */
   double real;
-  tsh_text bytes;  /* text, bytes, uuid */
+  tsh_text bytes; /* text, bytes, uuid */
 } tsh_value;
 
 /* Told what a message holds, in its order; any of its functions may be NULL.
@@ -84,8 +89,8 @@ typedef struct tsh_visitor {
 } tsh_visitor;
 
 int tsh_message_decode(const tsh_message *msg, bool response, int16_t version,
-                       const void *data, size_t size, const tsh_visitor *visitor,
-                       tsh_err *err);
+                       const void *data, size_t size,
+                       const tsh_visitor *visitor, tsh_err *err);
 
 /* Asked for what a message shall hold, in its order. */
 typedef struct tsh_source {
@@ -136,15 +141,15 @@ typedef struct tsh_fetched {
   tsh_text topic;          /* up to version 12 */
   const uint8_t *topic_id; /* from version 13 */
   int32_t partition;
-  int16_t error;           /* Kafka's code; 0 = none */
+  int16_t error; /* Kafka's code; 0 = none */
   int64_t high_watermark, last_stable, log_start;
   int32_t diverging_epoch; /* -1: none (version 12: the log was truncated) */
   int64_t diverging_end;
-  int32_t leader_id, leader_epoch; /* -1 unless told beside an error */
+  int32_t leader_id, leader_epoch;      /* -1 unless told beside an error */
   const uint8_t *aborted, *aborted_end; /* see tsh_fetched_aborted */
   int32_t aborted_count;
-  bool compact;            /* private */
-  uint8_t *records;        /* whole batches, the last one maybe cut off */
+  bool compact;     /* private */
+  uint8_t *records; /* whole batches, the last one maybe cut off */
   size_t records_size;
 } tsh_fetched;
 
@@ -168,8 +173,8 @@ bool tsh_fetched_aborted(tsh_fetched *fetched, int64_t *producer_id,
 /* --- Produce (versions 8 to 12; 13 with topic ids) ----------------------- */
 
 typedef struct tsh_produce_item { /* one batch; one item per partition */
-  tsh_text topic;       /* up to version 12 */
-  uint8_t topic_id[16]; /* from version 13 */
+  tsh_text topic;                 /* up to version 12 */
+  uint8_t topic_id[16];           /* from version 13 */
   int32_t partition;
   struct iovec head, body; /* the batch in one or two pieces; not copied */
 } tsh_produce_item;
@@ -193,11 +198,11 @@ typedef struct tsh_produced {
   const uint8_t *topic_id; /* from version 13 */
   int32_t partition;
   int16_t error;
-  int64_t base_offset;     /* -1 with an error */
-  int64_t append_time;     /* ms, -1 for CreateTime topics */
+  int64_t base_offset; /* -1 with an error */
+  int64_t append_time; /* ms, -1 for CreateTime topics */
   int64_t log_start;
-  int32_t bad_record;      /* index of the first refused record, or -1 */
-  tsh_text text;           /* the broker's words, or null */
+  int32_t bad_record; /* index of the first refused record, or -1 */
+  tsh_text text;      /* the broker's words, or null */
   int32_t leader_id, leader_epoch; /* -1 unless told beside an error (10) */
 } tsh_produced;
 

@@ -22,11 +22,11 @@ struct tsh_loop;
 typedef struct tsh_conn_options {
   const char *host;
   uint16_t port;
-  const char *client_id;  /* NULL: "tranship"; at most 255 bytes */
-  bool read_only;         /* refuse requests of the write class */
-  size_t socket_buffer;   /* bytes, 0: 1 MiB; the kernel may give less */
-  size_t max_reply;       /* bytes, 0: 128 MiB; larger is a protocol error */
-  uint64_t timeout_ms;    /* to connect, and default of requests; 0: 30 s */
+  const char *client_id; /* NULL: "tranship"; at most 255 bytes */
+  bool read_only;        /* refuse requests of the write class */
+  size_t socket_buffer;  /* bytes, 0: 1 MiB; the kernel may give less */
+  size_t max_reply;      /* bytes, 0: 128 MiB; larger is a protocol error */
+  uint64_t timeout_ms;   /* to connect, and default of requests; 0: 30 s */
   /* Told once when the connection fails by itself (not by close), after all
    * requests in flight were answered; may be NULL. */
   void (*failed)(void *user, const tsh_err *err);
@@ -34,11 +34,11 @@ typedef struct tsh_conn_options {
 } tsh_conn_options;
 
 typedef struct tsh_reply {
-  int status;          /* 0, or the kind of `err` and no data */
-  const tsh_err *err;  /* valid during the callback; NULL for status 0 */
-  uint8_t *data;       /* after the response header; may be changed in place */
+  int status;         /* 0, or the kind of `err` and no data */
+  const tsh_err *err; /* valid during the callback; NULL for status 0 */
+  uint8_t *data;      /* after the response header; may be changed in place */
   size_t size;
-  tsh_body *body;      /* holds `data`; see tsh_body_keep */
+  tsh_body *body; /* holds `data`; see tsh_body_keep */
 } tsh_reply;
 
 typedef struct tsh_request {
@@ -75,7 +75,7 @@ int tsh_conn_send(tsh_conn *conn, const tsh_request *req, tsh_err *err);
 
 bool tsh_conn_failed(const tsh_conn *conn);
 size_t tsh_conn_in_flight(const tsh_conn *conn); /* requests */
-size_t tsh_conn_unsent(const tsh_conn *conn);    /* bytes not yet in the socket */
+size_t tsh_conn_unsent(const tsh_conn *conn); /* bytes not yet in the socket */
 
 /* Answers what is in flight with TSH_CLOSED before it returns; afterwards no
  * callback of this connection comes, none of its requests' memory is touched,

@@ -45,9 +45,10 @@ static batch build(const rec *recs, int count, int64_t base, tsh_codec codec) {
     }
     assert_int_equal(tsh_builder_add(&builder, &r, NULL), 0);
   }
-  assert_int_equal(tsh_builder_finish(&builder, codec, &stamp, &b.bytes,
-                                      &b.size, NULL), 0);
-  for (int i = 0; i < 8; i++) b.bytes[i] = (uint8_t)(base >> (56 - 8 * i));
+  assert_int_equal(
+      tsh_builder_finish(&builder, codec, &stamp, &b.bytes, &b.size, NULL), 0);
+  for (int i = 0; i < 8; i++)
+    b.bytes[i] = (uint8_t)(base >> (56 - 8 * i));
   tsh_builder_fini(&builder);
   return b;
 }
@@ -57,8 +58,10 @@ static tsh_digest fold(const rec *recs, int count, int step, tsh_codec codec,
                        tsh_digest_spec spec, int64_t base) {
   tsh_fold f;
   tsh_digest out = {0};
-  if (!spec.chunk) spec.chunk = INT32_MAX;
-  if (!spec.to) spec.to = INT64_MAX;
+  if (!spec.chunk)
+    spec.chunk = INT32_MAX;
+  if (!spec.to)
+    spec.to = INT64_MAX;
   assert_int_equal(tsh_fold_init(&f, &spec, NULL), 0);
   for (int i = 0; i < count; i += step) {
     int n = count - i < step ? count - i : step;
@@ -66,7 +69,8 @@ static tsh_digest fold(const rec *recs, int count, int step, tsh_codec codec,
     tsh_batch head;
     tsh_err err;
     assert_int_equal(tsh_batch_read(&head, b.bytes, b.size, NULL), 1);
-    if (tsh_fold_add(&f, &head, &err) != 0) fail_msg("%s", err.message);
+    if (tsh_fold_add(&f, &head, &err) != 0)
+      fail_msg("%s", err.message);
     free(b.bytes);
   }
   assert_int_equal(tsh_fold_finish(&f, spec.bucket, &out, NULL), 0);
@@ -94,8 +98,8 @@ static rec *make_many(void) {
   for (int i = 0; i < MANY; i++) {
     snprintf(keys[i], sizeof keys[i], "k%d", i % 97);
     snprintf(values[i], sizeof values[i], "value %d", i);
-    recs[i] = (rec){i % 7 ? keys[i] : NULL, i % 11 ? values[i] : NULL,
-                    1000 + i, (uint8_t)(i % 3)};
+    recs[i] = (rec){i % 7 ? keys[i] : NULL, i % 11 ? values[i] : NULL, 1000 + i,
+                    (uint8_t)(i % 3)};
   }
   return recs;
 }
@@ -104,8 +108,8 @@ static const tsh_digest_spec by_record = {.mode = TSH_DIGEST_RECORDS,
                                           .bucket = -1};
 static const tsh_digest_spec by_batch = {.mode = TSH_DIGEST_BATCHES,
                                          .bucket = -1};
-static const tsh_digest_spec by_key = {.mode = TSH_DIGEST_COMPACTED,
-                                       .chunk = 1, .bucket = -1};
+static const tsh_digest_spec by_key = {
+    .mode = TSH_DIGEST_COMPACTED, .chunk = 1, .bucket = -1};
 
 static void packing_is_nothing(void **state) {
   (void)state;
@@ -137,10 +141,10 @@ static void each_difference(void **state) {
   uint64_t whole = hash_of(plain, 3, 3, TSH_CODEC_NONE, by_batch, 0);
   assert_true(first != hash_of(plain, 2, 2, TSH_CODEC_NONE, by_record, 0));
   for (int i = 0; i < VARIANTS; i++) {
-    assert_true(
-        hash_of(variants[i], 3, 3, TSH_CODEC_NONE, by_record, 0) != first);
-    assert_true(
-        hash_of(variants[i], 3, 3, TSH_CODEC_NONE, by_batch, 0) != whole);
+    assert_true(hash_of(variants[i], 3, 3, TSH_CODEC_NONE, by_record, 0) !=
+                first);
+    assert_true(hash_of(variants[i], 3, 3, TSH_CODEC_NONE, by_batch, 0) !=
+                whole);
   }
 }
 
@@ -175,9 +179,8 @@ static void chunks(void **state) {
   assert_int_equal(d.chunks[3].records, 85);
   /* A chunk's hash depends on its own records alone. */
   tsh_digest_spec third = by_record;
-  assert_int_equal(
-      hash_of(recs + 305, 300, 7, TSH_CODEC_NONE, third, 0),
-      d.chunks[1].hash);
+  assert_int_equal(hash_of(recs + 305, 300, 7, TSH_CODEC_NONE, third, 0),
+                   d.chunks[1].hash);
   drop(&d);
 
   spec.mode = TSH_DIGEST_BATCHES;
@@ -210,7 +213,7 @@ static void batches_as_sent(void **state) {
 /* The last record of each key, whatever came before and in what order. */
 static void compacted(void **state) {
   (void)state;
-  const rec all[] = {{"a", "1", 1, 0}, {"b", "1", 2, 0}, {"a", "2", 3, 0},
+  const rec all[] = {{"a", "1", 1, 0}, {"b", "1", 2, 0},  {"a", "2", 3, 0},
                      {"c", "1", 4, 0}, {"b", NULL, 5, 0}, {"a", "3", 6, 0},
                      {NULL, "x", 7, 0}};
   const rec cleaned[] = {{"c", "1", 4, 0}, {"a", "3", 6, 0}};
@@ -235,7 +238,7 @@ static void compacted(void **state) {
 static void buckets(void **state) {
   (void)state;
   enum { KEYS = 20000, SPREAD = 16 };
-  char (*keys)[16] = calloc(KEYS, sizeof *keys);
+  char(*keys)[16] = calloc(KEYS, sizeof *keys);
   rec *recs = calloc(KEYS, sizeof *recs);
   for (int i = 0; i < KEYS; i++) {
     snprintf(keys[i], sizeof keys[i], "key %d", i);
@@ -259,7 +262,8 @@ static void buckets(void **state) {
   tsh_digest b = fold(recs, KEYS, 500, TSH_CODEC_NONE, spec, 0);
   int differ = -1;
   for (int i = 0; i < SPREAD; i++) {
-    if (a.chunks[i].hash == b.chunks[i].hash) continue;
+    if (a.chunks[i].hash == b.chunks[i].hash)
+      continue;
     assert_int_equal(differ, -1);
     differ = i;
   }
@@ -274,7 +278,8 @@ static void buckets(void **state) {
   int64_t found = -1;
   for (size_t i = 0; i < a.key_count; i++) {
     assert_memory_equal(a.keys[i].key, b.keys[i].key, sizeof a.keys[i].key);
-    if (a.keys[i].hash != b.keys[i].hash) found = a.keys[i].offset;
+    if (a.keys[i].hash != b.keys[i].hash)
+      found = a.keys[i].offset;
   }
   assert_int_equal(found, 12345);
   drop(&a);
@@ -303,10 +308,13 @@ static void broken(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(packing_is_nothing), cmocka_unit_test(each_difference),
-      cmocka_unit_test(offsets_when_asked), cmocka_unit_test(chunks),
-      cmocka_unit_test(batches_as_sent),    cmocka_unit_test(compacted),
-      cmocka_unit_test(buckets),            cmocka_unit_test(broken)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(packing_is_nothing),
+                                     cmocka_unit_test(each_difference),
+                                     cmocka_unit_test(offsets_when_asked),
+                                     cmocka_unit_test(chunks),
+                                     cmocka_unit_test(batches_as_sent),
+                                     cmocka_unit_test(compacted),
+                                     cmocka_unit_test(buckets),
+                                     cmocka_unit_test(broken)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

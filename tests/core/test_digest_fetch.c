@@ -32,9 +32,10 @@ static uint8_t *make_batch(int64_t base, size_t *size) {
   for (int i = 0; i < PER_BATCH; i++) {
     char text[32];
     int n = snprintf(text, sizeof text, "%d", (int)base + i);
-    tsh_record r = {.timestamp = 5, .value = (uint8_t *)text,
-                    .value_size = (size_t)n};
-    if (tsh_builder_add(&builder, &r, NULL) != 0) abort();
+    tsh_record r = {
+        .timestamp = 5, .value = (uint8_t *)text, .value_size = (size_t)n};
+    if (tsh_builder_add(&builder, &r, NULL) != 0)
+      abort();
   }
   if (tsh_builder_finish(&builder, TSH_CODEC_NONE, &stamp, &bytes, size,
                          NULL) != 0)
@@ -72,7 +73,8 @@ static void answer(peer *p, const script *s, int32_t id, int64_t offset) {
   size_t size;
   uint8_t *batch = make_batch(offset / PER_BATCH * PER_BATCH, &size);
   uint8_t reply[4096];
-  if (s->is_torn) batch[size - 5] ^= 1;
+  if (s->is_torn)
+    batch[size - 5] ^= 1;
   tsh_out out = {reply + 4, 0};
   write_answer(&out, s, id, batch,
                s->is_empty || s->error || offset >= TOTAL ? 0 : size);
@@ -118,7 +120,8 @@ static void on_done(tsh_op *op) {
     o->records += d->chunks[i].records;
     o->to = d->chunks[i].to;
   }
-  if (op->status) snprintf(o->words, sizeof o->words, "%s", op->err.message);
+  if (op->status)
+    snprintf(o->words, sizeof o->words, "%s", op->err.message);
   op->free(op);
 }
 
@@ -133,22 +136,31 @@ static outcome run(script *s, int64_t from, int64_t to, bool cancel) {
   tsh_loop *loop;
   tsh_timer *timer = NULL;
   tsh_op *op;
-  if (!s->stable) s->stable = TOTAL;
+  if (!s->stable)
+    s->stable = TOTAL;
   peer_start(&p, play, s);
-  const tsh_digest_spec spec = {.host = "127.0.0.1", .port = p.port,
-                                .topic = "t", .partition = 3, .from = from,
-                                .to = to, .committed = true,
-                                .mode = TSH_DIGEST_RECORDS, .chunk = 30,
-                                .bucket = -1, .timeout_ms = 300};
+  const tsh_digest_spec spec = {.host = "127.0.0.1",
+                                .port = p.port,
+                                .topic = "t",
+                                .partition = 3,
+                                .from = from,
+                                .to = to,
+                                .committed = true,
+                                .mode = TSH_DIGEST_RECORDS,
+                                .chunk = 30,
+                                .bucket = -1,
+                                .timeout_ms = 300};
   assert_int_equal(tsh_loop_open(&loop, NULL), 0);
   tsh_digest *d = tsh_digest_start(loop, &spec, NULL);
   assert_non_null(d);
   op = &d->op;
   op->done = on_done;
   op->user = &o;
-  if (cancel) timer = tsh_timer_start(loop, 20, cancel_it, &op);
+  if (cancel)
+    timer = tsh_timer_start(loop, 20, cancel_it, &op);
   tsh_loop_run(loop);
-  if (timer) tsh_timer_stop(timer);
+  if (timer)
+    tsh_timer_stop(timer);
   tsh_loop_close(loop);
   peer_stop(&p);
   return o;
@@ -191,7 +203,8 @@ static void failures(void **state) {
     outcome o = run(&s, 0, TOTAL, false);
     assert_int_equal(o.status, cases[i].status);
     assert_int_equal(o.code, cases[i].code);
-    if (!strstr(o.words, cases[i].words)) fail_msg("%s", o.words);
+    if (!strstr(o.words, cases[i].words))
+      fail_msg("%s", o.words);
   }
   script s = {0};
   outcome o = run(&s, 0, TOTAL + 1, false);

@@ -32,7 +32,8 @@ typedef struct seen {
 static void on_reply(void *user, const tsh_reply *reply) {
   seen *s = user;
   s->status[s->replies++] = reply->status;
-  if (reply->err) s->err = *reply->err;
+  if (reply->err)
+    s->err = *reply->err;
   s->size = reply->size;
   if (reply->size) {
     s->first = reply->data[0];
@@ -58,9 +59,12 @@ static void on_failed(void *user, const tsh_err *err) {
 static tsh_conn *open_to(tsh_loop *loop, uint16_t port, seen *s,
                          uint64_t timeout_ms) {
   tsh_err err;
-  tsh_conn_options options = {.host = "127.0.0.1", .port = port,
-                              .client_id = "t", .timeout_ms = timeout_ms,
-                              .failed = on_failed, .user = s};
+  tsh_conn_options options = {.host = "127.0.0.1",
+                              .port = port,
+                              .client_id = "t",
+                              .timeout_ms = timeout_ms,
+                              .failed = on_failed,
+                              .user = s};
   s->conn = tsh_conn_open(loop, &options, &err);
   assert_non_null(s->conn);
   return s->conn;
@@ -68,13 +72,18 @@ static tsh_conn *open_to(tsh_loop *loop, uint16_t port, seen *s,
 
 static int send_body(seen *s, int16_t api_key, int16_t version,
                      struct iovec *parts, int count, tsh_err *err) {
-  tsh_request req = {.api_key = api_key, .version = version, .parts = parts,
-                     .count = count, .replied = on_reply, .user = s};
+  tsh_request req = {.api_key = api_key,
+                     .version = version,
+                     .parts = parts,
+                     .count = count,
+                     .replied = on_reply,
+                     .user = s};
   return tsh_conn_send(s->conn, &req, err);
 }
 
 static void close_and_end(tsh_loop *loop, seen *s) {
-  if (s->conn) tsh_conn_close(s->conn);
+  if (s->conn)
+    tsh_conn_close(s->conn);
   s->conn = NULL;
   tsh_loop_run(loop);
   tsh_loop_close(loop);
@@ -113,7 +122,8 @@ static tsh_loop *new_loop(void) {
   return loop;
 }
 
-/* --- what was asked arrives, answers come in pieces ------------------------ */
+/* --- what was asked arrives, answers come in pieces ------------------------
+ */
 
 /* Answers each request with its own body, `user` bytes at a time. */
 static void echo(peer *p) {
@@ -122,7 +132,8 @@ static void echo(peer *p) {
   uint8_t *request;
   while ((request = peer_request(p, &size)) != NULL) {
     size_t header = 2 + 2 + 4 + 2 + 1; /* client id "t" */
-    if (size < header) abort();
+    if (size < header)
+      abort();
     size_t body = size - header;
     uint8_t *reply = malloc(8 + body);
     uint32_t length = htonl((uint32_t)(4 + body));
@@ -132,7 +143,8 @@ static void echo(peer *p) {
     for (size_t at = 0; at < 8 + body; at += step) {
       size_t n = 8 + body - at < step ? 8 + body - at : step;
       peer_write(p, reply + at, n);
-      if (step < 64) usleep(500);
+      if (step < 64)
+        usleep(500);
     }
     free(reply);
     free(request);
@@ -159,7 +171,8 @@ static void pieces(void **state) {
     assert_int_equal(s.last, 'z');
     run_until(loop, &s, 4);
     assert_int_equal(s.size, 0);
-    for (int n = 0; n < 4; n++) assert_int_equal(s.status[n], 0);
+    for (int n = 0; n < 4; n++)
+      assert_int_equal(s.status[n], 0);
     assert_int_equal(tsh_conn_in_flight(s.conn), 0);
     close_and_end(loop, &s);
     peer_stop(&p);
@@ -173,7 +186,8 @@ static void big_and_kept(void **state) {
   seen s = {.keep = true};
   size_t step = 1 << 20;
   uint8_t *payload = malloc(BIG);
-  for (size_t i = 0; i < BIG; i++) payload[i] = (uint8_t)(i * 31 >> 3);
+  for (size_t i = 0; i < BIG; i++)
+    payload[i] = (uint8_t)(i * 31 >> 3);
   struct iovec parts[] = {{payload, 1}, {payload + 1, BIG - 1}};
   tsh_loop *loop = new_loop();
   peer_start(&p, echo, &step);
@@ -231,7 +245,8 @@ static void expect_end(void (*script)(peer *), uint64_t timeout_ms, int first,
   run_until(loop, &s, 2);
   assert_int_equal(s.status[0], first);
   assert_int_equal(s.status[1], second);
-  if (!strstr(s.err.message, words)) fail_msg("%s", s.err.message);
+  if (!strstr(s.err.message, words))
+    fail_msg("%s", s.err.message);
   assert_int_equal(s.failures, 1);
   assert_true(tsh_conn_failed(s.conn));
   assert_int_equal(send_body(&s, LIST_GROUPS, 1, NULL, 0, &err),
@@ -284,7 +299,8 @@ static void huge(peer *p) {
 static void silent(peer *p) {
   uint32_t size;
   uint8_t *request;
-  while ((request = peer_request(p, &size)) != NULL) free(request);
+  while ((request = peer_request(p, &size)) != NULL)
+    free(request);
 }
 
 static void ends(void **state) {
@@ -323,8 +339,10 @@ static void names(void **state) {
   tsh_err err;
   tsh_loop *loop = new_loop();
   peer_start(&p, echo, &step); /* on 127.0.0.1 only: ::1 must be passed over */
-  tsh_conn_options options = {.host = "localhost", .port = p.port,
-                              .client_id = "t", .timeout_ms = 5000};
+  tsh_conn_options options = {.host = "localhost",
+                              .port = p.port,
+                              .client_id = "t",
+                              .timeout_ms = 5000};
   s.conn = tsh_conn_open(loop, &options, &err);
   assert_int_equal(send_body(&s, DELETE_RECORDS, 1, NULL, 0, NULL), 0);
   run_until(loop, &s, 1);
@@ -388,15 +406,16 @@ static void close_with_unsent(void **state) {
   peer_stop(&p);
 }
 
-/* --- refusals -------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------
+ */
 
 static void refusals(void **state) {
   (void)state;
   seen s = {0};
   tsh_err err;
   tsh_loop *loop = new_loop();
-  tsh_conn_options options = {.host = "127.0.0.1", .port = 1,
-                              .read_only = true};
+  tsh_conn_options options = {
+      .host = "127.0.0.1", .port = 1, .read_only = true};
   s.conn = tsh_conn_open(loop, &options, &err);
   assert_int_equal(send_body(&s, DELETE_RECORDS, 1, NULL, 0, &err),
                    TSH_READ_ONLY);
@@ -417,10 +436,10 @@ static void refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pieces),     cmocka_unit_test(big_and_kept),
+      cmocka_unit_test(pieces),          cmocka_unit_test(big_and_kept),
       cmocka_unit_test(response_header), cmocka_unit_test(ends),
-      cmocka_unit_test(refused),    cmocka_unit_test(names),
-      cmocka_unit_test(closing),    cmocka_unit_test(close_with_unsent),
+      cmocka_unit_test(refused),         cmocka_unit_test(names),
+      cmocka_unit_test(closing),         cmocka_unit_test(close_with_unsent),
       cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

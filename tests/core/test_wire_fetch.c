@@ -13,7 +13,8 @@
 
 enum { SEEDS = 60 };
 
-/* --- requests: what the table reads from them, as text ----------------------- */
+/* --- requests: what the table reads from them, as text -----------------------
+ */
 
 typedef struct story {
   char text[2048];
@@ -34,8 +35,7 @@ static void tell(void *user, const tsh_field *field, const tsh_value *value) {
     n = snprintf(at, room, "%s=%.*s ", field->name, (int)value->bytes.size,
                  value->bytes.data);
   else
-    n = snprintf(at, room, "%s=%lld ", field->name,
-                 (long long)value->integer);
+    n = snprintf(at, room, "%s=%lld ", field->name, (long long)value->integer);
   s->size += (size_t)n;
   assert_true(s->size < sizeof s->text);
 }
@@ -55,16 +55,31 @@ static tsh_text text(const char *t) { return (tsh_text){t, strlen(t)}; }
 
 static void fetch_request(void **state) {
   (void)state;
-  tsh_fetch_limits limits = {.max_wait_ms = 50, .min_bytes = 1,
-                             .max_bytes = 9000000, .committed = true};
-  tsh_fetch_want wants[] = {
-      {.topic = text("a"), .topic_id = {[15] = 1}, .partition = 0,
-       .leader_epoch = 3, .last_epoch = 2, .offset = 1ll << 53,
-       .max_bytes = 77},
-      {.topic = text("a"), .topic_id = {[15] = 1}, .partition = 5,
-       .leader_epoch = -1, .last_epoch = -1, .offset = 8, .max_bytes = 78},
-      {.topic = text("b"), .topic_id = {[15] = 2}, .partition = 1,
-       .leader_epoch = 4, .last_epoch = 4, .offset = 9, .max_bytes = 79}};
+  tsh_fetch_limits limits = {.max_wait_ms = 50,
+                             .min_bytes = 1,
+                             .max_bytes = 9000000,
+                             .committed = true};
+  tsh_fetch_want wants[] = {{.topic = text("a"),
+                             .topic_id = {[15] = 1},
+                             .partition = 0,
+                             .leader_epoch = 3,
+                             .last_epoch = 2,
+                             .offset = 1ll << 53,
+                             .max_bytes = 77},
+                            {.topic = text("a"),
+                             .topic_id = {[15] = 1},
+                             .partition = 5,
+                             .leader_epoch = -1,
+                             .last_epoch = -1,
+                             .offset = 8,
+                             .max_bytes = 78},
+                            {.topic = text("b"),
+                             .topic_id = {[15] = 2},
+                             .partition = 1,
+                             .leader_epoch = 4,
+                             .last_epoch = 4,
+                             .offset = 9,
+                             .max_bytes = 79}};
   const char *want[] = {
       "ReplicaId=-1 MaxWaitMs=50 MinBytes=1 MaxBytes=9000000 IsolationLevel=1 "
       "SessionId=0 SessionEpoch=-1 "
@@ -105,13 +120,19 @@ static void fetch_request(void **state) {
 static void produce_request(void **state) {
   (void)state;
   char h[] = "head", b[] = "body", whole[] = "whole";
-  tsh_produce_item items[] = {
-      {.topic = text("a"), .topic_id = {[15] = 1}, .partition = 0,
-       .head = {h, 4}, .body = {b, 4}},
-      {.topic = text("a"), .topic_id = {[15] = 1}, .partition = 1,
-       .head = {whole, 5}},
-      {.topic = text("b"), .topic_id = {[15] = 2}, .partition = 2,
-       .body = {whole, 5}}};
+  tsh_produce_item items[] = {{.topic = text("a"),
+                               .topic_id = {[15] = 1},
+                               .partition = 0,
+                               .head = {h, 4},
+                               .body = {b, 4}},
+                              {.topic = text("a"),
+                               .topic_id = {[15] = 1},
+                               .partition = 1,
+                               .head = {whole, 5}},
+                              {.topic = text("b"),
+                               .topic_id = {[15] = 2},
+                               .partition = 2,
+                               .body = {whole, 5}}};
   for (int16_t v = 8; v <= 13; v++) {
     tsh_gather g;
     char want[512];
@@ -138,7 +159,8 @@ static void produce_request(void **state) {
   }
 }
 
-/* --- answers ------------------------------------------------------------------ */
+/* --- answers
+ * ------------------------------------------------------------------ */
 
 static int64_t number(gen *g, const tsh_field *fields, const char *path) {
   tsh_value value;
@@ -153,7 +175,8 @@ static void expect_text(gen *g, const tsh_field *fields, const char *path,
   gen_value(g, gen_find(fields, path), -1, &value);
   assert_int_equal(got.size, value.bytes.size);
   assert_int_equal(!got.data, value.null);
-  if (got.size) assert_memory_equal(got.data, value.bytes.data, got.size);
+  if (got.size)
+    assert_memory_equal(got.data, value.bytes.data, got.size);
 }
 
 #define AT "Responses/Partitions/"
@@ -170,9 +193,9 @@ static void expect_fetched(gen *g, const tsh_field *r, tsh_fetched *f) {
   assert_int_equal(f->log_start, number(g, r, AT "LogStartOffset"));
   assert_int_equal(f->diverging_epoch,
                    diverging ? number(g, r, AT "DivergingEpoch/Epoch") : -1);
-  assert_int_equal(
-      f->diverging_end,
-      diverging ? number(g, r, AT "DivergingEpoch/EndOffset") : -1);
+  assert_int_equal(f->diverging_end,
+                   diverging ? number(g, r, AT "DivergingEpoch/EndOffset")
+                             : -1);
   assert_int_equal(f->leader_epoch,
                    leader ? number(g, r, AT "CurrentLeader/LeaderEpoch") : -1);
   expect_text(g, r, AT "Records",
@@ -199,21 +222,22 @@ static void fetch_response(void **state) {
       int16_t error;
       int64_t parts = 0;
       int status;
+      assert_int_equal(tsh_message_encode(msg, true, v, &source, &out, NULL),
+                       0);
       assert_int_equal(
-          tsh_message_encode(msg, true, v, &source, &out, NULL), 0);
-      assert_int_equal(tsh_fetch_open(&iter, v, out.iov_base, out.iov_len,
-                                      &error, NULL), 0);
+          tsh_fetch_open(&iter, v, out.iov_base, out.iov_len, &error, NULL), 0);
       assert_int_equal(error, number(&g, msg->response, "ErrorCode"));
       while ((status = tsh_fetch_next(&iter, &f, NULL)) == 1) {
         expect_fetched(&g, msg->response, &f);
-        if (v < 13) expect_text(&g, msg->response, "Responses/Topic", f.topic);
+        if (v < 13)
+          expect_text(&g, msg->response, "Responses/Topic", f.topic);
         parts++;
       }
       assert_int_equal(status, 0);
       assert_int_equal(
-          parts, gen_count(&g, gen_find(msg->response, "Responses")) *
-                     gen_count(&g, gen_find(msg->response,
-                                            "Responses/Partitions")));
+          parts,
+          gen_count(&g, gen_find(msg->response, "Responses")) *
+              gen_count(&g, gen_find(msg->response, "Responses/Partitions")));
       free(out.iov_base);
     }
 }
@@ -249,8 +273,8 @@ static void produce_response(void **state) {
       tsh_produced p;
       int64_t parts = 0;
       int status;
-      assert_int_equal(
-          tsh_message_encode(msg, true, v, &source, &out, NULL), 0);
+      assert_int_equal(tsh_message_encode(msg, true, v, &source, &out, NULL),
+                       0);
       assert_int_equal(
           tsh_produce_open(&iter, v, out.iov_base, out.iov_len, NULL), 0);
       while ((status = tsh_produce_next(&iter, &p, NULL)) == 1) {
@@ -259,10 +283,9 @@ static void produce_response(void **state) {
       }
       assert_int_equal(status, 0);
       assert_int_equal(
-          parts,
-          gen_count(&g, gen_find(msg->response, "Responses")) *
-              gen_count(&g, gen_find(msg->response,
-                                     "Responses/PartitionResponses")));
+          parts, gen_count(&g, gen_find(msg->response, "Responses")) *
+                     gen_count(&g, gen_find(msg->response,
+                                            "Responses/PartitionResponses")));
       free(out.iov_base);
     }
 }
@@ -279,11 +302,13 @@ static int walk(int16_t api_key, int16_t version, uint8_t *data, size_t size) {
     int64_t id, first;
     status = tsh_fetch_open(&iter, version, data, size, &error, NULL);
     while (status == 0 && (status = tsh_fetch_next(&iter, &f, NULL)) == 1) {
-      for (size_t i = 0; i < f.records_size; i++) sink ^= f.records[i];
+      for (size_t i = 0; i < f.records_size; i++)
+        sink ^= f.records[i];
       while (tsh_fetched_aborted(&f, &id, &first)) {
       }
       status = 0;
-      if (iter.topics == 0 && iter.parts == 0) break;
+      if (iter.topics == 0 && iter.parts == 0)
+        break;
     }
     return status;
   }
@@ -291,9 +316,11 @@ static int walk(int16_t api_key, int16_t version, uint8_t *data, size_t size) {
   tsh_produced p;
   status = tsh_produce_open(&iter, version, data, size, NULL);
   while (status == 0 && (status = tsh_produce_next(&iter, &p, NULL)) == 1) {
-    for (size_t i = 0; i < p.text.size; i++) sink ^= (uint8_t)p.text.data[i];
+    for (size_t i = 0; i < p.text.size; i++)
+      sink ^= (uint8_t)p.text.data[i];
     status = 0;
-    if (iter.topics == 0 && iter.parts == 0) break;
+    if (iter.topics == 0 && iter.parts == 0)
+      break;
   }
   return status;
 }
@@ -305,7 +332,8 @@ static void broken(int16_t api_key, int16_t version) {
     struct iovec out;
     uint64_t x = seed + 1;
     assert_int_equal(tsh_message_encode(tsh_message_of(api_key), true, version,
-                                        &source, &out, NULL), 0);
+                                        &source, &out, NULL),
+                     0);
     for (size_t n = 0; n < out.iov_len; n += out.iov_len / 60 + 1) {
       uint8_t *copy = malloc(n ? n : 1);
       memcpy(copy, out.iov_base, n);
@@ -326,28 +354,29 @@ static void broken(int16_t api_key, int16_t version) {
 
 static void broken_answers(void **state) {
   (void)state;
-  for (int16_t v = 11; v <= 13; v++) broken(TSH_API_FETCH, v);
-  for (int16_t v = 8; v <= 13; v++) broken(TSH_API_PRODUCE, v);
+  for (int16_t v = 11; v <= 13; v++)
+    broken(TSH_API_FETCH, v);
+  for (int16_t v = 8; v <= 13; v++)
+    broken(TSH_API_PRODUCE, v);
   uint8_t bytes[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
   int16_t error;
   tsh_fetch_iter iter;
   tsh_fetched f;
   tsh_err err;
-  assert_int_equal(
-      tsh_fetch_open(&iter, 11, bytes, sizeof bytes, &error, &err),
-      TSH_PROTOCOL); /* one topic, and nothing behind */
+  assert_int_equal(tsh_fetch_open(&iter, 11, bytes, sizeof bytes, &error, &err),
+                   TSH_PROTOCOL); /* one topic, and nothing behind */
   assert_int_equal(tsh_fetch_open(&iter, 11, bytes, 13, &error, &err),
                    TSH_PROTOCOL);
   assert_non_null(strstr(err.message, "breaks off"));
   bytes[13] = 0;
-  assert_int_equal(
-      tsh_fetch_open(&iter, 11, bytes, sizeof bytes, &error, &err), 0);
+  assert_int_equal(tsh_fetch_open(&iter, 11, bytes, sizeof bytes, &error, &err),
+                   0);
   assert_int_equal(tsh_fetch_next(&iter, &f, &err), 0);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(fetch_request),  cmocka_unit_test(produce_request),
+      cmocka_unit_test(fetch_request), cmocka_unit_test(produce_request),
       cmocka_unit_test(fetch_response), cmocka_unit_test(produce_response),
       cmocka_unit_test(broken_answers)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,8 @@ static inline int64_t gen_count(const gen *g, const tsh_field *field) {
 }
 
 static inline bool gen_has(const gen *g, const tsh_field *field) {
-  if (!tsh_field_in(field, g->version)) return false;
+  if (!tsh_field_in(field, g->version))
+    return false;
   return !tsh_field_tagged(field, g->version) ||
          gen_number(g, field, -8) % 3 != 0;
 }
@@ -46,29 +47,45 @@ static inline void gen_value(gen *g, const tsh_field *field, int64_t index,
   uint64_t n = gen_number(g, field, index);
   memset(out, 0, sizeof *out);
   switch (field->type) {
-    case TSH_F_BOOL: out->integer = n & 1; break;
-    case TSH_F_I8: out->integer = (int8_t)n; break;
-    case TSH_F_I16: out->integer = (int16_t)n; break;
-    case TSH_F_I32: out->integer = (int32_t)n; break;
-    case TSH_F_I64: out->integer = (int64_t)n; break;
-    case TSH_F_F64: out->real = (double)(int32_t)n / 4; break;
+    case TSH_F_BOOL:
+      out->integer = n & 1;
+      break;
+    case TSH_F_I8:
+      out->integer = (int8_t)n;
+      break;
+    case TSH_F_I16:
+      out->integer = (int16_t)n;
+      break;
+    case TSH_F_I32:
+      out->integer = (int32_t)n;
+      break;
+    case TSH_F_I64:
+      out->integer = (int64_t)n;
+      break;
+    case TSH_F_F64:
+      out->real = (double)(int32_t)n / 4;
+      break;
     default:
       for (size_t i = 0; i < sizeof g->text; i++)
         g->text[i] = (char)(n >> (i % 8 * 8));
       out->null = field->type != TSH_F_UUID && index < 0 && gen_null(g, field);
       out->bytes.size = field->type == TSH_F_UUID ? 16 : n % 60;
       out->bytes.data = out->null ? NULL : g->text;
-      if (out->null) out->bytes.size = 0;
+      if (out->null)
+        out->bytes.size = 0;
   }
-  if (field->never) out->integer = field->preset;
+  if (field->never)
+    out->integer = field->preset;
 }
 
 static inline int gen_enter(void *user, const tsh_field *field, int64_t index,
                             int64_t *count, tsh_err *err) {
   gen *g = user;
   (void)err;
-  if (index < 0 && (!gen_has(g, field) || gen_null(g, field))) return 0;
-  if (count) *count = gen_count(g, field);
+  if (index < 0 && (!gen_has(g, field) || gen_null(g, field)))
+    return 0;
+  if (count)
+    *count = gen_count(g, field);
   return 1;
 }
 
@@ -80,7 +97,8 @@ static inline int gen_ask(void *user, const tsh_field *field, int64_t index,
                           tsh_value *out, tsh_err *err) {
   gen *g = user;
   (void)err;
-  if (index < 0 && !gen_has(g, field)) return 0;
+  if (index < 0 && !gen_has(g, field))
+    return 0;
   gen_value(g, field, index, out);
   return 1;
 }

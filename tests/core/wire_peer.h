@@ -26,7 +26,8 @@ static inline void *peer_main(void *arg) {
   p->fd = accept(p->listener, NULL, NULL);
   if (p->fd >= 0) {
     p->script(p);
-    if (p->fd >= 0) close(p->fd);
+    if (p->fd >= 0)
+      close(p->fd);
   }
   return NULL;
 }
@@ -43,7 +44,8 @@ static inline void peer_start(peer *p, void (*script)(peer *), void *user) {
   p->port = ntohs(at.sin_port);
   p->script = script;
   p->user = user;
-  if (pthread_create(&p->thread, NULL, peer_main, p) != 0) abort();
+  if (pthread_create(&p->thread, NULL, peer_main, p) != 0)
+    abort();
 }
 
 static inline void peer_stop(peer *p) {
@@ -57,7 +59,8 @@ static inline int peer_read(peer *p, void *to, size_t n) {
   uint8_t *at = to;
   while (n > 0) {
     ssize_t got = read(p->fd, at, n);
-    if (got <= 0) return 0;
+    if (got <= 0)
+      return 0;
     at += got;
     n -= (size_t)got;
   }
@@ -68,7 +71,8 @@ static inline void peer_write(peer *p, const void *from, size_t n) {
   const uint8_t *at = from;
   while (n > 0) {
     ssize_t put = send(p->fd, at, n, MSG_NOSIGNAL);
-    if (put <= 0) return;
+    if (put <= 0)
+      return;
     at += put;
     n -= (size_t)put;
   }
@@ -77,7 +81,8 @@ static inline void peer_write(peer *p, const void *from, size_t n) {
 /* One request: its size field, then everything behind it. */
 static inline uint8_t *peer_request(peer *p, uint32_t *size) {
   uint32_t raw;
-  if (!peer_read(p, &raw, 4)) return NULL;
+  if (!peer_read(p, &raw, 4))
+    return NULL;
   *size = ntohl(raw);
   uint8_t *bytes = malloc(*size);
   if (!bytes || !peer_read(p, bytes, *size)) {

@@ -10,28 +10,31 @@
 #include "tranship/proto.h"
 
 static void need(int is_true) {
-  if (!is_true) abort();
+  if (!is_true)
+    abort();
 }
 
 static volatile unsigned sum;
 
 static void touch(const void *bytes, size_t size) {
   const unsigned char *at = bytes;
-  for (size_t i = 0; i < size; i++) sum = sum + at[i];
+  for (size_t i = 0; i < size; i++)
+    sum = sum + at[i];
 }
 
 static void on_value(void *user, const tsh_field *field,
                      const tsh_value *value) {
   (void)user;
   need(field != NULL);
-  if (value->bytes.data) touch(value->bytes.data, value->bytes.size);
+  if (value->bytes.data)
+    touch(value->bytes.data, value->bytes.size);
 }
 
 static void by_table(const tsh_message *msg, int16_t version, bool response,
                      const uint8_t *body, size_t size) {
   const tsh_visitor visitor = {.value = on_value};
-  int status = tsh_message_decode(msg, response, version, body, size, &visitor,
-                                  NULL);
+  int status =
+      tsh_message_decode(msg, response, version, body, size, &visitor, NULL);
   need(status == 0 || status == TSH_PROTOCOL);
 }
 
@@ -44,9 +47,11 @@ static void as_fetch(int16_t version, uint8_t *body, size_t size) {
   need(status == 0 || status == TSH_PROTOCOL);
   while (status == 0 && (status = tsh_fetch_next(&iter, &f, NULL)) == 1) {
     touch(f.records, f.records_size);
-    while (tsh_fetched_aborted(&f, &id, &first)) sum = sum + (unsigned)id;
+    while (tsh_fetched_aborted(&f, &id, &first))
+      sum = sum + (unsigned)id;
     status = 0;
-    if (iter.topics == 0 && iter.parts == 0) break;
+    if (iter.topics == 0 && iter.parts == 0)
+      break;
   }
   need(status == 0 || status == TSH_PROTOCOL);
 }
@@ -59,19 +64,22 @@ static void as_produce(int16_t version, const uint8_t *body, size_t size) {
   while (status == 0 && (status = tsh_produce_next(&iter, &p, NULL)) == 1) {
     touch(p.text.data, p.text.size);
     status = 0;
-    if (iter.topics == 0 && iter.parts == 0) break;
+    if (iter.topics == 0 && iter.parts == 0)
+      break;
   }
   need(status == 0 || status == TSH_PROTOCOL);
 }
 
 static const tsh_message *pick(uint8_t n) {
   size_t count = 0;
-  while (tsh_message_at(count)) count++;
+  while (tsh_message_at(count))
+    count++;
   return tsh_message_at(n % count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (size < 3) return 0;
+  if (size < 3)
+    return 0;
   const tsh_message *msg = pick(data[0]);
   int16_t version = (int16_t)(msg->min + data[1] % (msg->max - msg->min + 1));
   uint8_t *body = malloc(size - 3 ? size - 3 : 1); /* no byte beyond */

@@ -258,6 +258,21 @@ local function check_refusals(t, b)
   t.raises("closed", conn.call, conn, "Metadata")
 end
 
+local function check_together(t, conn)
+  local at_once = {}
+  for i = 1, 50 do
+    at_once[i] = function()
+      local v = i % 4
+      return conn:call("ApiVersions", calls.ApiVersions(v), { version = v })
+    end
+  end
+  local results = check(task.together(at_once))
+  for i = 1, 50 do
+    t.equal(results[i].ErrorCode, 0)
+    t.equal(results[i].ThrottleTimeMs ~= nil, i % 4 > 0) -- its own answer
+  end
+end
+
 test("every message does its work on a real broker", function(t)
   broker.with(function(b)
     local conn <close> = b:connect()
@@ -266,6 +281,7 @@ test("every message does its work on a real broker", function(t)
     patient(conn, "FindCoordinator", { CoordinatorKeys = { "g" } }, nil,
       function(answer) return answer.Coordinators[1].ErrorCode end)
     task.sleep(200)
+    check_together(t, conn)
     check_reads(t, conn, offered)
     check_fields(t, conn, topic)
     check_log(t, conn, topic, offered)
@@ -273,24 +289,6 @@ test("every message does its work on a real broker", function(t)
     check_transaction(t, conn, topic)
     check_delete(t, conn)
     check_refusals(t, b)
-  end)
-end)
-
-test("calls of many tasks share a connection", function(t)
-  broker.with(function(b)
-    local conn <close> = b:connect()
-    local calls_at_once = {}
-    for i = 1, 50 do
-      calls_at_once[i] = function()
-        local v = i % 4
-        return conn:call("ApiVersions", calls.ApiVersions(v), { version = v })
-      end
-    end
-    local results = check(task.together(calls_at_once))
-    for i = 1, 50 do
-      t.equal(results[i].ErrorCode, 0)
-      t.equal(results[i].ThrottleTimeMs ~= nil, i % 4 > 0)
-    end
   end)
 end)
 

@@ -90,8 +90,9 @@ static bool read_isolation(lua_State *L) {
  * chunks | nil, err */
 static int digest_range(lua_State *L) {
   static const char *const names[] = {
-      "host", "port", "topic", "partition", "from", "to", "isolation", "mode",
-      "chunk", "with_offsets", "buckets", "bucket", "timeout_ms", NULL};
+      "host",    "port",      "topic",      "partition", "from",
+      "to",      "isolation", "mode",       "chunk",     "with_offsets",
+      "buckets", "bucket",    "timeout_ms", NULL};
   tsh_digest_spec spec = {0};
   bool compacted;
   tsh_digest *digest;

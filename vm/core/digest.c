@@ -24,11 +24,11 @@ enum {
 typedef struct job {
   tsh_digest digest; /* first: the owner frees by it */
   tsh_digest_spec spec;
-  char *text; /* host and topic */
+  char *text;     /* host and topic */
   tsh_bell *done; /* on the owner's loop */
   uv_thread_t thread;
-  uv_mutex_t lock;  /* of the two below */
-  tsh_bell *stop;   /* on the thread's loop, while it runs */
+  uv_mutex_t lock; /* of the two below */
+  tsh_bell *stop;  /* on the thread's loop, while it runs */
   bool is_canceled;
 
   /* --- the thread's --- */
@@ -41,11 +41,13 @@ typedef struct job {
   uint64_t moved;   /* when it last moved, ms */
 } job;
 
-/* --- the thread --------------------------------------------------------------- */
+/* --- the thread
+ * --------------------------------------------------------------- */
 
 /* The first outcome stands. */
 static void end(job *j, int status) {
-  if (!j->conn) return;
+  if (!j->conn)
+    return;
   tsh_conn *conn = j->conn;
   j->conn = NULL;
   j->digest.op.status = status;
@@ -57,19 +59,26 @@ static void on_reply(void *user, const tsh_reply *reply);
 
 static int fetch(job *j, tsh_err *err) {
   const tsh_fetch_limits limits = {.max_wait_ms = FETCH_WAIT_MS,
-                                   .min_bytes = 1, .max_bytes = FETCH_BYTES,
+                                   .min_bytes = 1,
+                                   .max_bytes = FETCH_BYTES,
                                    .committed = j->spec.committed};
-  const tsh_fetch_want want = {
-      .topic = {j->spec.topic, strlen(j->spec.topic)},
-      .partition = j->spec.partition, .leader_epoch = -1, .last_epoch = -1,
-      .offset = j->position, .max_bytes = FETCH_BYTES};
+  const tsh_fetch_want want = {.topic = {j->spec.topic, strlen(j->spec.topic)},
+                               .partition = j->spec.partition,
+                               .leader_epoch = -1,
+                               .last_epoch = -1,
+                               .offset = j->position,
+                               .max_bytes = FETCH_BYTES};
   free(j->request.iov_base);
-  int status = tsh_fetch_encode(FETCH_VERSION, &limits, &want, 1, &j->request,
-                                err);
-  if (status < 0) return status;
-  const tsh_request req = {.api_key = TSH_API_FETCH, .version = FETCH_VERSION,
-                           .parts = &j->request, .count = 1,
-                           .replied = on_reply, .user = j};
+  int status =
+      tsh_fetch_encode(FETCH_VERSION, &limits, &want, 1, &j->request, err);
+  if (status < 0)
+    return status;
+  const tsh_request req = {.api_key = TSH_API_FETCH,
+                           .version = FETCH_VERSION,
+                           .parts = &j->request,
+                           .count = 1,
+                           .replied = on_reply,
+                           .user = j};
   return tsh_conn_send(j->conn, &req, err);
 }
 
@@ -93,20 +102,23 @@ static int advance(job *j, const tsh_fetched *fetched, tsh_err *err) {
   int status;
   while ((status = tsh_batch_read(&batch, at, left, err)) == 1) {
     int64_t next = tsh_batch_next_offset(&batch);
-    if (next > position) position = next;
+    if (next > position)
+      position = next;
     at += batch.size;
     left -= batch.size;
   }
-  if (status < 0) return status;
-  if (position > j->position) j->moved = tsh_loop_now(j->loop);
+  if (status < 0)
+    return status;
+  if (position > j->position)
+    j->moved = tsh_loop_now(j->loop);
   j->position = position;
   return 0;
 }
 
 /* Nothing came: is there nothing to come, or is it late? */
 static int wait_on(job *j, const tsh_fetched *fetched, tsh_err *err) {
-  int64_t limit = j->spec.committed ? fetched->last_stable
-                                    : fetched->high_watermark;
+  int64_t limit =
+      j->spec.committed ? fetched->last_stable : fetched->high_watermark;
   uint64_t idle = tsh_loop_now(j->loop) - j->moved;
   if (j->position >= limit)
     return tsh_err_set(err, TSH_UNAVAILABLE, "digest", 0,
@@ -135,11 +147,14 @@ static int fold_batches(job *j, tsh_fetched *fetched, tsh_err *err) {
   size_t left = fetched->records_size;
   tsh_batch batch;
   int status = read_aborted(j, fetched, err);
-  if (status < 0) return status;
+  if (status < 0)
+    return status;
   while ((status = tsh_batch_read(&batch, at, left, err)) == 1) {
     status = tsh_aborted_skips(&j->aborted, &batch, err);
-    if (status == 0) status = tsh_fold_add(&j->fold, &batch, err);
-    if (status < 0) break;
+    if (status == 0)
+      status = tsh_fold_add(&j->fold, &batch, err);
+    if (status < 0)
+      break;
     at += batch.size;
     left -= batch.size;
   }
@@ -154,19 +169,25 @@ static int take(job *j, const tsh_reply *reply, tsh_err *err) {
   int64_t before = j->position;
   int status = tsh_fetch_open(&iter, FETCH_VERSION, reply->data, reply->size,
                               &code, err);
-  if (status < 0) return status;
-  if (code != 0) return refused(j, code, err);
+  if (status < 0)
+    return status;
+  if (code != 0)
+    return refused(j, code, err);
   status = tsh_fetch_next(&iter, &fetched, err);
-  if (status < 0) return status;
+  if (status < 0)
+    return status;
   if (status == 0 || fetched.partition != j->spec.partition)
     return tsh_err_set(err, TSH_PROTOCOL, "digest", 0,
                        "a Fetch response without what was asked for");
-  if (fetched.error != 0) return refused(j, fetched.error, err);
-  if ((status = advance(j, &fetched, err)) < 0) return status;
+  if (fetched.error != 0)
+    return refused(j, fetched.error, err);
+  if ((status = advance(j, &fetched, err)) < 0)
+    return status;
   if (j->position == before && (status = wait_on(j, &fetched, err)) < 0)
     return status;
   bool is_last = j->position >= j->spec.to;
-  if (!is_last && (status = fetch(j, err)) < 0) return status;
+  if (!is_last && (status = fetch(j, err)) < 0)
+    return status;
   status = fold_batches(j, &fetched, err);
   return status < 0 ? status : is_last;
 }
@@ -175,7 +196,8 @@ static void on_reply(void *user, const tsh_reply *reply) {
   job *j = user;
   tsh_err *err = &j->digest.op.err;
   int status = reply->status;
-  if (!j->conn) return; /* ended already: the answer to closing */
+  if (!j->conn)
+    return; /* ended already: the answer to closing */
   if (status < 0)
     *err = *reply->err;
   else
@@ -193,23 +215,26 @@ static void on_stop(void *user) {
   bool is_canceled = j->is_canceled;
   uv_mutex_unlock(&j->lock);
   if (is_canceled)
-    end(j, tsh_err_set(&j->digest.op.err, TSH_CANCELED, "digest", 0,
-                       "canceled"));
+    end(j,
+        tsh_err_set(&j->digest.op.err, TSH_CANCELED, "digest", 0, "canceled"));
 }
 
 static int work(job *j, tsh_err *err) {
-  const tsh_conn_options options = {.host = j->spec.host, .port = j->spec.port,
+  const tsh_conn_options options = {.host = j->spec.host,
+                                    .port = j->spec.port,
                                     .client_id = "tranship-digest",
                                     .read_only = true,
                                     .timeout_ms = j->spec.timeout_ms};
   int status = tsh_fold_init(&j->fold, &j->spec, err);
   j->position = j->spec.from;
   j->moved = tsh_loop_now(j->loop);
-  if (status < 0) return status;
+  if (status < 0)
+    return status;
   if (j->position >= j->spec.to)
     return tsh_fold_finish(&j->fold, j->spec.bucket, &j->digest, err);
   j->conn = tsh_conn_open(j->loop, &options, err);
-  if (!j->conn) return err->kind;
+  if (!j->conn)
+    return err->kind;
   status = fetch(j, err);
   if (status < 0)
     end(j, status);
@@ -222,9 +247,11 @@ static void set_stop(job *j, tsh_bell *bell) {
   uv_mutex_lock(&j->lock);
   tsh_bell *old = j->stop;
   j->stop = bell;
-  if (bell && j->is_canceled) tsh_bell_ring(bell);
+  if (bell && j->is_canceled)
+    tsh_bell_ring(bell);
   uv_mutex_unlock(&j->lock);
-  if (old) tsh_bell_close(old);
+  if (old)
+    tsh_bell_close(old);
 }
 
 static void thread_main(void *arg) {
@@ -244,7 +271,8 @@ static void thread_main(void *arg) {
   tsh_bell_ring(j->done);
 }
 
-/* --- the owner's side ---------------------------------------------------------- */
+/* --- the owner's side
+ * ---------------------------------------------------------- */
 
 static void on_done(void *user) {
   job *j = user;
@@ -257,7 +285,8 @@ static void op_cancel(tsh_op *op) {
   job *j = (job *)op;
   uv_mutex_lock(&j->lock);
   j->is_canceled = true;
-  if (j->stop) tsh_bell_ring(j->stop);
+  if (j->stop)
+    tsh_bell_ring(j->stop);
   uv_mutex_unlock(&j->lock);
 }
 
@@ -293,7 +322,8 @@ static job *new_job(const tsh_digest_spec *spec) {
   j->spec = *spec;
   j->spec.host = text;
   j->spec.topic = text + host;
-  if (!j->spec.timeout_ms) j->spec.timeout_ms = DEFAULT_TIMEOUT_MS;
+  if (!j->spec.timeout_ms)
+    j->spec.timeout_ms = DEFAULT_TIMEOUT_MS;
   j->digest.op.cancel = op_cancel;
   j->digest.op.free = op_free;
   return j;
@@ -314,7 +344,8 @@ tsh_digest *tsh_digest_start(tsh_loop *loop, const tsh_digest_spec *spec,
   }
   j->done = tsh_bell_open(loop, on_done, j);
   int status = uv_thread_create(&j->thread, thread_main, j);
-  if (status == 0) return &j->digest;
+  if (status == 0)
+    return &j->digest;
   tsh_err_errno(err, -status, "a thread for a digest");
   tsh_bell_close(j->done);
   op_free(&j->digest.op);

@@ -88,10 +88,13 @@ static inline uint32_t tsh_in_uvarint(tsh_in *in) {
   uint32_t v = 0;
   for (int shift = 0; shift < 35; shift += 7) {
     const uint8_t *p = tsh_in_take(in, 1);
-    if (!p) return 0;
-    if (shift == 28 && (*p & 0xf0)) break; /* beyond 32 bits */
+    if (!p)
+      return 0;
+    if (shift == 28 && (*p & 0xf0))
+      break; /* beyond 32 bits */
     v |= (uint32_t)(*p & 0x7f) << shift;
-    if (!(*p & 0x80)) return v;
+    if (!(*p & 0x80))
+      return v;
   }
   in->bad = true;
   return 0;
@@ -101,7 +104,8 @@ static inline int64_t tsh_in_count(tsh_in *in, bool compact, bool is_short) {
   int64_t n = compact    ? (int64_t)tsh_in_uvarint(in) - 1
               : is_short ? tsh_in_i16(in)
                          : tsh_in_i32(in);
-  if (in->bad) return -1;
+  if (in->bad)
+    return -1;
   if (n < -1 || n > (int64_t)tsh_in_left(in)) {
     in->bad = true;
     return -1;
@@ -110,7 +114,8 @@ static inline int64_t tsh_in_count(tsh_in *in, bool compact, bool is_short) {
 }
 static inline tsh_text tsh_in_sized(tsh_in *in, bool compact, bool is_short) {
   int64_t n = tsh_in_count(in, compact, is_short);
-  if (n < 0) return (tsh_text){NULL, 0};
+  if (n < 0)
+    return (tsh_text){NULL, 0};
   return (tsh_text){(const char *)tsh_in_take(in, (uint64_t)n), (size_t)n};
 }
 static inline tsh_text tsh_in_text(tsh_in *in, bool compact) {
@@ -122,12 +127,14 @@ static inline tsh_text tsh_in_bytes(tsh_in *in, bool compact) {
 /* Tagged fields: each is a reader of its own; gives false at the end. */
 static inline bool tsh_in_tag(tsh_in *in, uint32_t *left, uint32_t *tag,
                               tsh_in *field) {
-  if (in->bad || *left == 0) return false;
+  if (in->bad || *left == 0)
+    return false;
   (*left)--;
   *tag = tsh_in_uvarint(in);
   uint32_t size = tsh_in_uvarint(in);
   const uint8_t *p = tsh_in_take(in, size);
-  if (!p) return false;
+  if (!p)
+    return false;
   *field = tsh_in_of(p, size);
   return true;
 }
@@ -172,7 +179,8 @@ static inline void tsh_out_i64(tsh_out *out, int64_t v) {
   tsh_out_raw(out, b, 8);
 }
 static inline void tsh_out_uvarint(tsh_out *out, uint32_t v) {
-  for (; v >= 0x80; v >>= 7) tsh_out_i8(out, (int)(v & 0x7f) | 0x80);
+  for (; v >= 0x80; v >>= 7)
+    tsh_out_i8(out, (int)(v & 0x7f) | 0x80);
   tsh_out_i8(out, (int)v);
 }
 static inline void tsh_out_count(tsh_out *out, int64_t n, bool compact,
@@ -187,7 +195,8 @@ static inline void tsh_out_count(tsh_out *out, int64_t n, bool compact,
 static inline void tsh_out_sized(tsh_out *out, tsh_text text, bool compact,
                                  bool is_short) {
   tsh_out_count(out, text.data ? (int64_t)text.size : -1, compact, is_short);
-  if (text.data) tsh_out_raw(out, text.data, text.size);
+  if (text.data)
+    tsh_out_raw(out, text.data, text.size);
 }
 static inline void tsh_out_text(tsh_out *out, tsh_text text, bool compact) {
   tsh_out_sized(out, text, compact, true);
@@ -196,7 +205,8 @@ static inline void tsh_out_bytes(tsh_out *out, tsh_text text, bool compact) {
   tsh_out_sized(out, text, compact, false);
 }
 static inline void tsh_out_no_tags(tsh_out *out, bool compact) {
-  if (compact) tsh_out_i8(out, 0);
+  if (compact)
+    tsh_out_i8(out, 0);
 }
 
 #endif

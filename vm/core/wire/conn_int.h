@@ -1,5 +1,5 @@
-/* Inside of a connection: what conn.c (requests, replies, failure) and
- * conn_open.c (names, addresses, sockets) share. */
+/* Inside of a connection: what its files share. conn.c sends and has the
+ * life, conn_open.c gets to a socket, conn_reply.c reads, conn_end.c ends. */
 #ifndef TRANSHIP_WIRE_CONN_INT_H
 #define TRANSHIP_WIRE_CONN_INT_H
 
@@ -62,9 +62,26 @@ struct tsh_conn {
   size_t client_id_size;
 };
 
-void tsh_conn__start(tsh_conn *conn);     /* resolve, connect, tell */
-void tsh_conn__connected(tsh_conn *conn); /* the socket is there */
-void tsh_conn__fail_soon(tsh_conn *conn, int status); /* of libuv */
+/* conn_open.c: resolve, connect, then tsh_conn__connected. */
+void tsh_conn__start(tsh_conn *conn);
+void tsh_conn__connected(tsh_conn *conn);
+
+/* conn_reply.c: for uv_read_start. */
+void tsh_conn__alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+void tsh_conn__read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+/* conn_end.c */
+flight *tsh_conn__take_first(tsh_conn *conn);
+void tsh_conn__answer(flight *f, const tsh_reply *reply);
+void tsh_conn__answer_all(tsh_conn *conn, const tsh_err *err);
+void tsh_conn__drop_flight(flight *f);    /* frees it when nobody holds it */
 void tsh_conn__drop_part(tsh_conn *conn); /* may free the connection */
+/* Nothing is read, written or timed any more. */
+void tsh_conn__stop(tsh_conn *conn);
+/* Stops, answers everything and tells; the first reason stands. */
+void tsh_conn__fail(tsh_conn *conn, tsh_kind kind, int code, const char *format,
+                    ...) __attribute__((format(printf, 4, 5)));
+void tsh_conn__fail_soon(tsh_conn *conn, int status); /* of libuv */
+void tsh_conn__wake_at(tsh_conn *conn, uint64_t when);
 
 #endif

@@ -12,7 +12,8 @@
 static void try_address(tsh_conn *conn);
 
 /* A fixed size ends the kernel's own tuning. Where the system's limit gives
- * less than was asked for, that tuning (to several MiB) is the better choice. */
+ * less than was asked for, that tuning (to several MiB) is the better choice.
+ */
 static void size_buffers(const tsh_conn *conn, int fd) {
   const int names[] = {SO_RCVBUF, SO_SNDBUF};
   int wanted = (int)conn->options.socket_buffer;
@@ -28,7 +29,8 @@ static void size_buffers(const tsh_conn *conn, int fd) {
 
 static void on_retry(uv_handle_t *handle) {
   tsh_conn *conn = handle->data;
-  if (!conn->closed && conn->state == CONN_OPENING) try_address(conn);
+  if (!conn->closed && conn->state == CONN_OPENING)
+    try_address(conn);
   tsh_conn__drop_part(conn);
 }
 
@@ -45,7 +47,8 @@ static void give_up_address(tsh_conn *conn, int status) {
 
 static void on_connect(uv_connect_t *req, int status) {
   tsh_conn *conn = req->data;
-  if (!conn->has_socket || conn->state != CONN_OPENING) return;
+  if (!conn->has_socket || conn->state != CONN_OPENING)
+    return;
   if (status < 0)
     give_up_address(conn, status);
   else
@@ -65,10 +68,12 @@ static void try_address(tsh_conn *conn) {
   conn->parts++;
   conn->has_socket = true;
   conn->tcp.data = conn->connecting.data = conn;
-  if (uv_fileno((uv_handle_t *)&conn->tcp, &fd) == 0) size_buffers(conn, fd);
+  if (uv_fileno((uv_handle_t *)&conn->tcp, &fd) == 0)
+    size_buffers(conn, fd);
   uv_tcp_nodelay(&conn->tcp, 1);
   status = uv_tcp_connect(&conn->connecting, &conn->tcp, to, on_connect);
-  if (status < 0) give_up_address(conn, status);
+  if (status < 0)
+    give_up_address(conn, status);
 }
 
 static void on_resolved(uv_getaddrinfo_t *req, int status,

@@ -8,8 +8,10 @@ typedef struct code {
   bool retriable;
 } code;
 
-#define NEVER(name_, kind_) {#name_, TSH_##kind_, false}
-#define LATER(name_, kind_) {#name_, TSH_##kind_, true}
+#define NEVER(name_, kind_)                                                    \
+  { #name_, TSH_##kind_, false }
+#define LATER(name_, kind_)                                                    \
+  { #name_, TSH_##kind_, true }
 
 static const code codes[] = {
     {"NONE", TSH_OK, false}, /* 0, and so on */
@@ -151,8 +153,10 @@ static const code codes[] = {
 static const code unknown = {"UNKNOWN_SERVER_ERROR", TSH_IO, false};
 
 static const code *find(int number) {
-  if (number == -1) return &unknown;
-  if (number < 0 || number >= (int)(sizeof codes / sizeof *codes)) return NULL;
+  if (number == -1)
+    return &unknown;
+  if (number < 0 || number >= (int)(sizeof codes / sizeof *codes))
+    return NULL;
   return &codes[number];
 }
 
@@ -163,7 +167,9 @@ const char *tsh_kafka_error_name(int number) {
 
 tsh_kind tsh_kafka_error_kind(int number, bool *retriable) {
   const code *found = find(number);
-  if (!found) found = &unknown;
-  if (retriable) *retriable = found->retriable;
+  if (!found)
+    found = &unknown;
+  if (retriable)
+    *retriable = found->retriable;
   return found->kind;
 }

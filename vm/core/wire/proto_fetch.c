@@ -31,7 +31,8 @@ static void write_partition(tsh_out *out, int16_t version,
   tsh_out_i32(out, want->partition);
   tsh_out_i32(out, want->leader_epoch);
   tsh_out_i64(out, want->offset);
-  if (version >= FLEXIBLE) tsh_out_i32(out, want->last_epoch);
+  if (version >= FLEXIBLE)
+    tsh_out_i32(out, want->last_epoch);
   tsh_out_i64(out, -1); /* log start: for followers */
   tsh_out_i32(out, want->max_bytes);
   tsh_out_no_tags(out, version >= FLEXIBLE);
@@ -41,7 +42,8 @@ static void write_topics(tsh_out *out, int16_t version,
                          const tsh_fetch_want *wants, size_t count) {
   bool compact = version >= FLEXIBLE;
   int64_t topics = 0;
-  for (size_t i = 0; i < count; i += run_of(version, wants, i, count)) topics++;
+  for (size_t i = 0; i < count; i += run_of(version, wants, i, count))
+    topics++;
   tsh_out_count(out, topics, compact, false);
   for (size_t i = 0, run; i < count; i += run) {
     run = run_of(version, wants, i, count);
@@ -108,7 +110,8 @@ int tsh_fetch_open(tsh_fetch_iter *iter, int16_t version, uint8_t *data,
   *error = tsh_in_i16(&in);
   tsh_in_i32(&in); /* session */
   int64_t topics = tsh_in_count(&in, version >= FLEXIBLE, false);
-  if (in.bad || topics < 0) return broken("its head", err);
+  if (in.bad || topics < 0)
+    return broken("its head", err);
   iter->at = data + (in.at - data);
   iter->end = data + size;
   iter->topics = topics;
@@ -134,7 +137,8 @@ static bool read_aborted(tsh_in *in, bool compact, int64_t *producer_id,
                          int64_t *first_offset) {
   *producer_id = tsh_in_i64(in);
   *first_offset = tsh_in_i64(in);
-  if (compact) tsh_in_skip_tags(in);
+  if (compact)
+    tsh_in_skip_tags(in);
   return !in->bad;
 }
 
@@ -159,7 +163,8 @@ static void read_partition(tsh_in *in, bool compact, tsh_fetched *out) {
   tsh_text records = tsh_in_bytes(in, compact);
   out->records = (uint8_t *)(uintptr_t)records.data;
   out->records_size = records.size;
-  if (compact) read_tags(in, out);
+  if (compact)
+    read_tags(in, out);
 }
 
 /* Steps over the ends of topics to one that still has partitions. */
@@ -172,8 +177,10 @@ static void next_topic(tsh_fetch_iter *iter, tsh_in *in) {
     else
       iter->topic = tsh_in_text(in, compact);
     iter->parts = tsh_in_count(in, compact, false);
-    if (iter->parts < 0) in->bad = true;
-    if (iter->parts == 0 && compact) tsh_in_skip_tags(in);
+    if (iter->parts < 0)
+      in->bad = true;
+    if (iter->parts == 0 && compact)
+      tsh_in_skip_tags(in);
   }
 }
 
@@ -181,14 +188,21 @@ int tsh_fetch_next(tsh_fetch_iter *iter, tsh_fetched *out, tsh_err *err) {
   bool compact = iter->version >= FLEXIBLE;
   tsh_in in = tsh_in_of(iter->at, (size_t)(iter->end - iter->at));
   next_topic(iter, &in);
-  if (in.bad) return broken("a topic", err);
-  if (iter->parts == 0) return 0;
-  *out = (tsh_fetched){.topic = iter->topic, .topic_id = iter->topic_id,
-                       .diverging_epoch = -1, .diverging_end = -1,
-                       .leader_id = -1, .leader_epoch = -1};
+  if (in.bad)
+    return broken("a topic", err);
+  if (iter->parts == 0)
+    return 0;
+  *out = (tsh_fetched){.topic = iter->topic,
+                       .topic_id = iter->topic_id,
+                       .diverging_epoch = -1,
+                       .diverging_end = -1,
+                       .leader_id = -1,
+                       .leader_epoch = -1};
   read_partition(&in, compact, out);
-  if (--iter->parts == 0 && compact) tsh_in_skip_tags(&in);
-  if (in.bad) return broken("a partition", err);
+  if (--iter->parts == 0 && compact)
+    tsh_in_skip_tags(&in);
+  if (in.bad)
+    return broken("a partition", err);
   iter->at += in.at - iter->at;
   return 1;
 }
@@ -197,7 +211,8 @@ bool tsh_fetched_aborted(tsh_fetched *fetched, int64_t *producer_id,
                          int64_t *first_offset) {
   tsh_in in = tsh_in_of(fetched->aborted,
                         (size_t)(fetched->aborted_end - fetched->aborted));
-  if (fetched->aborted_count == 0) return false;
+  if (fetched->aborted_count == 0)
+    return false;
   fetched->aborted_count--;
   read_aborted(&in, fetched->compact, producer_id, first_offset);
   fetched->aborted = in.at;

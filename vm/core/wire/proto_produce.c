@@ -22,8 +22,10 @@ typedef struct gather {
 } gather;
 
 static void add_part(gather *g, void *data, size_t size) {
-  if (size == 0) return;
-  if (g->parts) g->parts[g->count] = (struct iovec){data, size};
+  if (size == 0)
+    return;
+  if (g->parts)
+    g->parts[g->count] = (struct iovec){data, size};
   g->count++;
   g->size += size;
 }
@@ -80,7 +82,8 @@ static void write_request(gather *g, const char *transactional_id,
     else
       tsh_out_text(&g->glue, items[i].topic, compact);
     tsh_out_count(&g->glue, (int64_t)run, compact, false);
-    for (size_t j = i; j < i + run; j++) write_item(g, &items[j]);
+    for (size_t j = i; j < i + run; j++)
+      write_item(g, &items[j]);
     tsh_out_no_tags(&g->glue, compact);
   }
   tsh_out_no_tags(&g->glue, compact);
@@ -102,8 +105,8 @@ int tsh_produce_encode(int16_t version, const char *transactional_id,
     return tsh_err_set(err, TSH_NO_MEMORY, "wire", 0,
                        "no memory for a Produce of %zu batches", count);
   uint8_t *glue = (uint8_t *)out->block + list;
-  g = (gather){.version = version, .parts = out->block, .cut = glue,
-               .glue = {glue, 0}};
+  g = (gather){
+      .version = version, .parts = out->block, .cut = glue, .glue = {glue, 0}};
   write_request(&g, transactional_id, timeout_ms, items, count);
   out->parts = g.parts;
   out->count = g.count;
@@ -131,7 +134,8 @@ int tsh_produce_open(tsh_produce_iter *iter, int16_t version, const void *data,
     return tsh_err_set(err, TSH_INVALID, "wire", 0, "Produce v%d is not built",
                        version);
   iter->topics = tsh_in_count(&in, version >= FLEXIBLE, false);
-  if (in.bad || iter->topics < 0) return broken("its head", err);
+  if (in.bad || iter->topics < 0)
+    return broken("its head", err);
   iter->at = in.at;
   iter->end = in.end;
   return 0;
@@ -141,7 +145,8 @@ static void read_tags(tsh_in *in, tsh_produced *out) {
   uint32_t left = tsh_in_uvarint(in), tag;
   tsh_in field;
   while (tsh_in_tag(in, &left, &tag, &field)) {
-    if (tag != TAG_LEADER) continue;
+    if (tag != TAG_LEADER)
+      continue;
     out->leader_id = tsh_in_i32(&field);
     out->leader_epoch = tsh_in_i32(&field);
     in->bad |= field.bad;
@@ -155,8 +160,10 @@ static tsh_text read_refusals(tsh_in *in, bool compact, tsh_produced *out) {
   for (int64_t i = 0; i < count && !in->bad; i++) {
     int32_t index = tsh_in_i32(in);
     tsh_text text = tsh_in_text(in, compact);
-    if (compact) tsh_in_skip_tags(in);
-    if (i > 0) continue;
+    if (compact)
+      tsh_in_skip_tags(in);
+    if (i > 0)
+      continue;
     out->bad_record = index;
     first = text;
   }
@@ -171,8 +178,10 @@ static void read_partition(tsh_in *in, bool compact, tsh_produced *out) {
   out->log_start = tsh_in_i64(in);
   tsh_text first = read_refusals(in, compact, out);
   out->text = tsh_in_text(in, compact);
-  if (!out->text.data) out->text = first;
-  if (compact) read_tags(in, out);
+  if (!out->text.data)
+    out->text = first;
+  if (compact)
+    read_tags(in, out);
 }
 
 static void next_topic(tsh_produce_iter *iter, tsh_in *in) {
@@ -184,8 +193,10 @@ static void next_topic(tsh_produce_iter *iter, tsh_in *in) {
     else
       iter->topic = tsh_in_text(in, compact);
     iter->parts = tsh_in_count(in, compact, false);
-    if (iter->parts < 0) in->bad = true;
-    if (iter->parts == 0 && compact) tsh_in_skip_tags(in);
+    if (iter->parts < 0)
+      in->bad = true;
+    if (iter->parts == 0 && compact)
+      tsh_in_skip_tags(in);
   }
 }
 
@@ -193,13 +204,20 @@ int tsh_produce_next(tsh_produce_iter *iter, tsh_produced *out, tsh_err *err) {
   bool compact = iter->version >= FLEXIBLE;
   tsh_in in = tsh_in_of(iter->at, (size_t)(iter->end - iter->at));
   next_topic(iter, &in);
-  if (in.bad) return broken("a topic", err);
-  if (iter->parts == 0) return 0;
-  *out = (tsh_produced){.topic = iter->topic, .topic_id = iter->topic_id,
-                        .bad_record = -1, .leader_id = -1, .leader_epoch = -1};
+  if (in.bad)
+    return broken("a topic", err);
+  if (iter->parts == 0)
+    return 0;
+  *out = (tsh_produced){.topic = iter->topic,
+                        .topic_id = iter->topic_id,
+                        .bad_record = -1,
+                        .leader_id = -1,
+                        .leader_epoch = -1};
   read_partition(&in, compact, out);
-  if (--iter->parts == 0 && compact) tsh_in_skip_tags(&in);
-  if (in.bad) return broken("a partition", err);
+  if (--iter->parts == 0 && compact)
+    tsh_in_skip_tags(&in);
+  if (in.bad)
+    return broken("a partition", err);
   iter->at = in.at;
   return 1;
 }

@@ -1,0 +1,105 @@
+/* Replies: the head first, then straight into a buffer of exactly their size.
+ *
+ * Kafka answers the requests of a connection one after the other, so the
+ * correlation id is a check, not a search. */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "conn_int.h"
+
+enum { SIZE_FIELD = 4 };
+
+/* --- bodies -------------------------------------------------------------- */
+
+struct tsh_body {
+  atomic_int refs;
+  size_t size;
+  uint8_t data[];
+};
+
+static tsh_body *new_body(size_t size) {
+  tsh_body *body = malloc(sizeof *body + size);
+  if (!body)
+    return NULL;
+  atomic_init(&body->refs, 1);
+  body->size = size;
+  return body;
+}
+
+tsh_body *tsh_body_keep(tsh_body *body) {
+  atomic_fetch_add_explicit(&body->refs, 1, memory_order_relaxed);
+  return body;
+}
+
+void tsh_body_release(tsh_body *body) {
+  if (body &&
+      atomic_fetch_sub_explicit(&body->refs, 1, memory_order_acq_rel) == 1)
+    free(body);
+}
+
+/* --- replies ------------------------------------------------------------- */
+
+static void start_body(tsh_conn *conn) {
+  uint32_t size = tsh_get32(conn->head);
+  flight *f = conn->first;
+  if (!f || (int32_t)tsh_get32(conn->head + SIZE_FIELD) != f->correlation)
+    tsh_conn__fail(conn, TSH_PROTOCOL, 0, "sent a reply that nobody asked for");
+  else if (size < REPLY_HEAD - SIZE_FIELD || size > conn->options.max_reply)
+    tsh_conn__fail(conn, TSH_PROTOCOL, 0, "sent a reply of %u bytes", size);
+  else if (conn->handed - tsh_conn_unsent(conn) < f->end)
+    tsh_conn__fail(conn, TSH_PROTOCOL, 0, "replied before it had the request");
+  else if (!(conn->body = new_body(size - (REPLY_HEAD - SIZE_FIELD))))
+    tsh_conn__fail(conn, TSH_NO_MEMORY, 0, "no memory for a reply of %u bytes",
+                   size);
+}
+
+static void end_body(tsh_conn *conn) {
+  flight *f = conn->first;
+  tsh_body *body = conn->body;
+  tsh_in in = tsh_in_of(body->data, body->size);
+  if (f->tagged)
+    tsh_in_skip_tags(&in);
+  if (in.bad) {
+    tsh_conn__fail(conn, TSH_PROTOCOL, 0, "sent a broken response header");
+    return;
+  }
+  conn->body = NULL;
+  conn->got = 0;
+  tsh_conn__take_first(conn);
+  tsh_conn__answer(f, &(tsh_reply){.data = body->data + (in.at - body->data),
+                                   .size = tsh_in_left(&in),
+                                   .body = body});
+  tsh_body_release(body);
+}
+
+void tsh_conn__alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+  tsh_conn *conn = handle->data;
+  (void)suggested;
+  if (conn->got < REPLY_HEAD) {
+    *buf = uv_buf_init((char *)conn->head + conn->got,
+                       (unsigned)(REPLY_HEAD - conn->got));
+    return;
+  }
+  size_t at = conn->got - REPLY_HEAD;
+  *buf = uv_buf_init((char *)conn->body->data + at,
+                     (unsigned)(conn->body->size - at));
+}
+
+void tsh_conn__read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+  tsh_conn *conn = stream->data;
+  (void)buf;
+  if (n < 0) {
+    if (n == UV_EOF)
+      tsh_conn__fail(conn, TSH_UNAVAILABLE, 0,
+                     "the broker ended the connection");
+    else
+      tsh_conn__fail(conn, TSH_UNAVAILABLE, (int)-n, "%s", uv_strerror((int)n));
+    return;
+  }
+  conn->got += (size_t)n;
+  if (conn->got == REPLY_HEAD && !conn->body)
+    start_body(conn);
+  if (conn->body && conn->got == REPLY_HEAD + conn->body->size)
+    end_body(conn);
+}

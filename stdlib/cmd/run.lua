@@ -28,7 +28,7 @@ function M.run(opts, args)
   local book, given = command.load(opts, args[1])
   if not book then return command.WRONG end
   local made
-  made, why = command.plan(book, opts)
+  made, why = command.plan(book, opts, true)
   if not made then return command.refused(why) end
   if not command.show_plan(made, opts) then return command.REFUSED end
   if not command.confirm(opts, options, "Go?") then

@@ -5,9 +5,11 @@
 local sys = require "vm.sys"
 local task = require "vm.task"
 local approval = require "runbook.approval"
+local engine = require "runbook.engine"
 local command = require "runbook.command"
 local runs = require "runbook.runs"
 local sessions = require "runbook.session"
+local shape = require "runbook.shape"
 
 local M = {}
 
@@ -40,8 +42,28 @@ local function read(folder)
   return state
 end
 
+-- The name as the run knows it, or nil and the steps that will ask.
+local function known_step(folder, name)
+  local state, why = read(folder)
+  if not state then return nil, why end
+  local book = engine.archived_book(folder, state.open,
+                                    { blind = true, once = true })
+  if not book then return name end
+  local step = shape.find(book, name)
+  if step and step.approve then return step.id end
+  local ids = {}
+  for _, other in ipairs(book.all_steps) do
+    if other.approve then ids[#ids + 1] = other.id end
+  end
+  return nil, ("run %s never asks about step %s; it asks about %s"):format(
+    folder.id, name, #ids > 0 and table.concat(ids, ", ") or "nothing")
+end
+
 -- Waits for the question to be asked; the journal is watched.
 local function wait_for(folder, name)
+  local known, unknown = known_step(folder, name)
+  if not known then return nil, unknown end
+  name = known
   local changes <close> = assert(sys.watch(folder.path))
   while true do
     local state, why = read(folder)
@@ -123,7 +145,11 @@ function M.command(spec)
     if not within then return answer(spec, opts, args) end
     local exit, why = task.deadline(math.floor(within * 1000), answer, spec,
                                     opts, args)
-    return exit or command.refused(why)
+    if exit then return exit end
+    if why.kind ~= "timeout" then return command.refused(why) end
+    command.say("run %s did not ask about step %s within %gs", args[1], args[2],
+                within)
+    return command.WAITING
   end
   return made
 end

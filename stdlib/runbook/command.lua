@@ -95,12 +95,18 @@ function M.selection(opts)
   return next(picked) and picked or nil
 end
 
---- Plans a book; refuses when a cluster does not answer as declared.
+--- Plans a book; refuses when a cluster does not answer as declared, and with
+-- `to_run` when another run owns what it works on.
 ---@async
-function M.plan(book, opts, folded)
-  local reader = engine.reader(state_folder.dir(), folded)
+function M.plan(book, opts, to_run)
+  local reader = engine.reader(state_folder.dir())
   local ids, why = engine.cluster_ids(reader, book)
   if not ids then return nil, why end
+  local free = true
+  if to_run then
+    free, why = runs.are_free(state_folder.dir(), runs.subjects(book, ids))
+  end
+  if not free then return nil, why end
   local selected
   selected, why = selection.of(book, M.selection(opts))
   if not selected then return nil, why end

@@ -164,15 +164,17 @@ end
 
 --- Loads the book a run executes: its own archived copy.
 ---@async
+---@param more? table  further options for load.book
 ---@return tranship.Book? book
 ---@return tranship.Err|tranship.Problem[]|nil why
 ---@return string[]? changed  files that differ on disk now
-function M.archived_book(folder, opened)
+function M.archived_book(folder, opened, more)
   local manifest, why = archive.load(folder.archive, opened.archive)
   if not manifest then return nil, why end
   local book
   book, why = require "runbook.load".book(manifest.file, {
     params = manifest.params, sources = manifest.sources,
+    blind = more and more.blind, once = more and more.once,
   })
   if not book then return nil, why end
   return shape.index(book), nil, archive.changed(manifest)

@@ -65,7 +65,9 @@ function M.step(step)
   if step.status == "line" then
     lines[1] = ("  ═══ point of no return ═══  %s"):format(step.title)
   else
-    local head = ("  %-4s  %s"):format(step.id, step.title)
+    local named = step.title:sub(1, #step.id + 1) == step.id .. "."
+    local head = "  " .. (named and step.title
+      or ("%-4s  %s"):format(step.id, step.title))
     local width = utf8.len(head) or #head
     lines[1] = head .. (" "):rep(math.max(2, TITLE_WIDTH - width))
       .. says(step)

@@ -92,6 +92,13 @@ local function failed(self, proof, broke)
   }
 end
 
+local function out_of_time(self, needed)
+  self:note_last()
+  return nil, err.new { kind = "timeout", origin = "verify",
+    message = ("it is so, but the time is over %s before it was so for long "
+      .. "enough"):format(seconds(needed)) }
+end
+
 --- Proves a step; `limit_ms` is what is left of its timeout.
 ---@async
 ---@param proofs tranship.Proof[]
@@ -116,9 +123,13 @@ function M.prove(session, step, proofs, options)
         self:note_last()
         return true
       end
+      if options.limit_ms and task.now() >= give_up then
+        return out_of_time(self, needed)
+      end
       held = true
       context.progress("holds; %s more", seconds(needed))
-      task.sleep(math.ceil(math.min(needed, LONGEST_PAUSE_MS)))
+      local left = options.limit_ms and math.max(1, give_up - task.now())
+      task.sleep(math.ceil(math.min(needed, LONGEST_PAUSE_MS, left or needed)))
     else
       local broke = held and not options.limit_ms
       if broke or task.now() >= give_up then return failed(self, what, broke) end

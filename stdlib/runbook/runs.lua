@@ -164,6 +164,23 @@ local function is_stillborn(folder)
   return not (text and text:find("\n", 1, true)) and not M.is_driven(folder)
 end
 
+--- Refuses subjects that another open run of this state folder owns.
+---@async
+---@param subjects string[]
+---@param own? string  id of the run that asks
+---@return true?, tranship.Err? err
+function M.are_free(root, subjects, own)
+  for _, id in ipairs(sys.list(root .. "/runs") or {}) do
+    local other = M.folder(root, id)
+    local text = id ~= own and not is_stillborn(other)
+      and sys.read_file(other.claim)
+    local theirs = text and json.decode(text)
+    local subject = theirs and overlap(subjects, theirs.subjects)
+    if subject then return refuse_claim(other, theirs, subject) end
+  end
+  return true
+end
+
 --- Claims subjects for a run until it is closed; refused if another open run
 -- of this state folder owns one of them.
 ---@async
@@ -179,14 +196,9 @@ function M.claim(root, folder, claim)
   local _ <close> = setmetatable({}, { __close = function()
     lock:close()
   end })
-  for _, id in ipairs(sys.list(root .. "/runs") or {}) do
-    local other = M.folder(root, id)
-    local text = id ~= folder.id and not is_stillborn(other)
-      and sys.read_file(other.claim)
-    local theirs = text and json.decode(text)
-    local subject = theirs and overlap(claim.subjects, theirs.subjects)
-    if subject then return refuse_claim(other, theirs, subject) end
-  end
+  local free
+  free, why = M.are_free(root, claim.subjects, folder.id)
+  if not free then return nil, why end
   return sys.write_file(folder.claim, json.encode(claim),
                         { sync = true, atomic = true })
 end

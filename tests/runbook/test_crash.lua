@@ -83,9 +83,9 @@ local function crashed(book, point, verb)
   }
 end
 
-local function points(kind, count)
+local function points(kind, most)
   local list = {}
-  for number = 1, count do
+  for number = 1, most do
     for _, when in ipairs { "before", "after" } do
       list[#list + 1] = ("%s:%s:%d"):format(kind, when, number)
     end

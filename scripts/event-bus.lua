@@ -13,7 +13,7 @@ local p = params {
   new     = a.text     { help = "bootstrap address of the cluster to move to" },
   apps    = a.text     { default = "build/apps", help = "folder of the applications" },
   trails  = a.text     { default = ".", help = "folder in which they write down what they do" },
-  max_lag = a.count    { default = 1000, help = "records a reader may be behind" },
+  max_lag = a.count    { default = 2000, help = "records a reader may be behind" },
   watch   = a.duration { default = "3s", help = "how long a moved application is watched" },
   soak    = a.duration { default = "5s", help = "how long both sides stay usable" },
 }

@@ -15,9 +15,8 @@
 enum { PARTITIONS = 64, CALL_MS = 20000, SHOWN = 5 };
 
 enum fault { LOST, DOUBLED, DISORDERED, ALTERED, UNKNOWN, FAULTS };
-static const char *const fault_names[FAULTS] = {"lost", "doubled",
-                                                "out of order", "altered",
-                                                "unknown"};
+static const char *const fault_names[FAULTS] = {
+    "lost", "doubled", "out of order", "altered", "unknown"};
 
 struct audit {
   const struct options *options;
@@ -44,7 +43,8 @@ static void fault(struct row *row, enum fault kind, const char *where,
 
 static void show(const struct row *row) {
   printf("%-52s %9ld", row->title, row->records);
-  for (int f = 0; f < FAULTS; f++) printf(" %12ld", row->fault[f]);
+  for (int f = 0; f < FAULTS; f++)
+    printf(" %12ld", row->fault[f]);
   printf("\n");
 }
 
@@ -56,11 +56,14 @@ static bool in_order(struct audit *self, uint64_t observer,
   if (index >= self->latest_room) {
     size_t room = self->latest_room ? self->latest_room * 2 : 1024;
     self->latest = realloc(self->latest, room * sizeof *self->latest);
-    if (!self->latest) app_die("out of memory");
-    for (size_t i = self->latest_room; i < room; i++) self->latest[i] = -1;
+    if (!self->latest)
+      app_die("out of memory");
+    for (size_t i = self->latest_room; i < room; i++)
+      self->latest[i] = -1;
     self->latest_room = room;
   }
-  if (item->seq < self->latest[index]) return false;
+  if (item->seq < self->latest[index])
+    return false;
   self->latest[index] = item->seq;
   return true;
 }
@@ -69,10 +72,11 @@ static bool in_order(struct audit *self, uint64_t observer,
  * between the broker's acknowledgement and its note of it. */
 static struct item *adopt(struct audit *self, uint32_t topic,
                           const struct stamp *stamp) {
-  if (!self->ledger.killed || stamp->seq < 0) return NULL;
-  struct item *item = ledger_item(
-      &self->ledger, topic, names_id(&self->ledger.names, stamp->key),
-      stamp->seq);
+  if (!self->ledger.killed || stamp->seq < 0)
+    return NULL;
+  struct item *item =
+      ledger_item(&self->ledger, topic,
+                  names_id(&self->ledger.names, stamp->key), stamp->seq);
   item->digest = stamp->digest;
   return item;
 }
@@ -81,7 +85,8 @@ static void check_found(struct row *row, uint32_t topic, int partition,
                         int64_t place, const struct stamp *stamp) {
   struct audit *self = row->audit;
   struct item *item = ledger_find(&self->ledger, topic, partition, stamp);
-  if (!item) item = adopt(self, topic, stamp);
+  if (!item)
+    item = adopt(self, topic, stamp);
   row->records++;
   if (!item) {
     fault(row, UNKNOWN, stamp->key, stamp->seq, partition);
@@ -93,7 +98,8 @@ static void check_found(struct row *row, uint32_t topic, int partition,
     fault(row, DISORDERED, stamp->key, stamp->seq, partition);
   if (item->digest != stamp->digest)
     fault(row, ALTERED, stamp->key, stamp->seq, partition);
-  if (item->place == NO_PLACE) item->place = place;
+  if (item->place == NO_PLACE)
+    item->place = place;
 }
 
 /* A compacted topic: only the final record of each key is held to the trail. */
@@ -103,7 +109,8 @@ static bool check_final(struct row *row, uint32_t topic, int partition,
   uint32_t index;
   uint64_t print = map_print(topic, (uint64_t)partition,
                              names_id(&ledger->names, stamp->key));
-  if (!map_find(&ledger->finals, print, &index)) return false;
+  if (!map_find(&ledger->finals, print, &index))
+    return false;
   ledger->lasts[index].seen = stamp->digest;
   ledger->lasts[index].found = true;
   row->records++;
@@ -130,6 +137,8 @@ static void read_log(struct row *row, uint32_t topic) {
   app_set(conf, "enable.partition.eof", "true");
   app_set(conf, "isolation.level", "read_committed");
   app_set(conf, "check.crcs", "true");
+  app_set(conf, "queued.min.messages", "200000");
+  app_set(conf, "fetch.queue.backoff.ms", "10");
   rd_kafka_t *rk = app_open(RD_KAFKA_CONSUMER, conf);
   int open = app_spans(rk, name, spans, PARTITIONS);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
@@ -139,7 +148,8 @@ static void read_log(struct row *row, uint32_t topic) {
   rd_kafka_topic_partition_list_destroy(list);
   while (open > 0) {
     rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, CALL_MS);
-    if (!message) app_die("%s cannot be read to its end", name);
+    if (!message)
+      app_die("%s cannot be read to its end", name);
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
       open--;
     else if (message->err)
@@ -175,7 +185,8 @@ static void check_lasts(struct audit *self) {
     else if (last->seen != last->digest)
       fault(&row, ALTERED, "key", (int64_t)i, -1);
   }
-  if (row.records) show(&row);
+  if (row.records)
+    show(&row);
 }
 
 /* What one app read of one topic, in the order in which it did. */
@@ -184,12 +195,14 @@ static long check_reader(struct audit *self, uint32_t app, uint32_t topic) {
   struct row row = {.audit = self};
   snprintf(row.title, sizeof row.title, "%s, read by %s",
            ledger->names.text[topic], ledger->names.text[app]);
-  for (size_t i = 0; i < ledger->item_count; i++) ledger->items[i].read = 0;
+  for (size_t i = 0; i < ledger->item_count; i++)
+    ledger->items[i].read = 0;
   for (size_t i = 0; i < ledger->reading_count; i++) {
     const struct reading *reading = &ledger->readings[i];
     const struct stamp *stamp = &reading->stamp;
     int partition = reading->partition;
-    if (reading->app != app || reading->topic != topic) continue;
+    if (reading->app != app || reading->topic != topic)
+      continue;
     struct item *item = ledger_find(ledger, topic, partition, stamp);
     row.records++;
     if (!item) {
@@ -221,8 +234,10 @@ static long check_reversed(struct audit *self, uint32_t from, uint32_t to) {
   uint32_t index;
   for (size_t i = 0; i < ledger->item_count; i++) {
     const struct item *item = &ledger->items[i];
-    if (item->topic != from || item->history) continue;
-    if (!item->acknowledged && !item->found) continue;
+    if (item->topic != from || item->history)
+      continue;
+    if (!item->acknowledged && !item->found)
+      continue;
     produced++;
     if (map_find(&ledger->by_name,
                  map_print(to, item->key, (uint64_t)item->seq), &index))
@@ -237,18 +252,22 @@ static long check_reversed(struct audit *self, uint32_t from, uint32_t to) {
 /* After each change of cluster a reader goes on with the very next record. */
 static void check_resumed(struct audit *self) {
   struct ledger *ledger = &self->ledger;
-  struct {
-    const struct reading *reading;
-  } last[16][PARTITIONS] = {{{NULL}}};
+  struct map lasts = {0}; /* app, topic, partition -> its latest reading */
+  const struct reading **latest =
+      calloc(ledger->reading_count + 1, sizeof *latest);
   long changes = 0, exact = 0;
+  if (!latest)
+    app_die("out of memory");
   for (size_t i = 0; i < ledger->reading_count; i++) {
     const struct reading *now = &ledger->readings[i];
-    if (now->app >= 16 || now->partition >= PARTITIONS) continue;
-    const struct reading *before = last[now->app][now->partition].reading;
-    last[now->app][now->partition].reading = now;
-    if (!before || !now->fresh || before->cluster == now->cluster) continue;
-    const struct item *a = ledger_find(ledger, before->topic, before->partition,
-                                       &before->stamp);
+    uint64_t print = map_print(now->app, now->topic, (uint64_t)now->partition);
+    uint32_t slot = map_get(&lasts, print, (uint32_t)lasts.used);
+    const struct reading *before = latest[slot];
+    latest[slot] = now;
+    if (!before || !now->fresh || before->cluster == now->cluster)
+      continue;
+    const struct item *a =
+        ledger_find(ledger, before->topic, before->partition, &before->stamp);
     const struct item *b =
         ledger_find(ledger, now->topic, now->partition, &now->stamp);
     changes++;
@@ -259,8 +278,11 @@ static void check_resumed(struct audit *self) {
              ledger->names.text[now->app], now->partition,
              ledger->names.text[now->topic]);
   }
+  free(latest);
+  map_free(&lasts);
   printf("resumed on the other cluster with the very next record: %ld of %ld "
-         "partitions\n", exact, changes);
+         "partitions\n",
+         exact, changes);
 }
 
 static void show_pauses(const struct ledger *ledger) {
@@ -276,9 +298,11 @@ static void show_pauses(const struct ledger *ledger) {
 /* Topics in which anything was written, and who read them. */
 static bool is_written(const struct ledger *ledger, uint32_t topic) {
   for (size_t i = 0; i < ledger->item_count; i++)
-    if (ledger->items[i].topic == topic) return true;
+    if (ledger->items[i].topic == topic)
+      return true;
   for (size_t i = 0; i < ledger->last_count; i++)
-    if (ledger->lasts[i].topic == topic) return true;
+    if (ledger->lasts[i].topic == topic)
+      return true;
   return false;
 }
 
@@ -303,15 +327,19 @@ int main(int argc, char **argv) {
   uint32_t names = ledger->names.used;
 
   printf("%-52s %9s", options.cluster, "records");
-  for (int f = 0; f < FAULTS; f++) printf(" %12s", fault_names[f]);
+  for (int f = 0; f < FAULTS; f++)
+    printf(" %12s", fault_names[f]);
   printf("\n");
   for (uint32_t topic = 0; topic < names; topic++)
-    if (is_written(ledger, topic)) check_log(&self, topic);
+    if (is_written(ledger, topic))
+      check_log(&self, topic);
   check_lasts(&self);
   long produced = check_reversed(&self, from, to);
   for (uint32_t app = 0; app < names; app++) {
-    if (is_read(ledger, app, from)) check_reader(&self, app, from);
-    if (is_read(ledger, app, to)) seen += check_reader(&self, app, to);
+    if (is_read(ledger, app, from))
+      check_reader(&self, app, from);
+    if (is_read(ledger, app, to))
+      seen += check_reader(&self, app, to);
   }
   check_resumed(&self);
   show_pauses(ledger);

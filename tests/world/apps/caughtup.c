@@ -1,6 +1,7 @@
 /*
  * Waits until a group without hurry has committed to the end of a topic, and
- * exits 0; after --records N seconds of waiting it exits 1 and says what is left.
+ * exits 0; after --records N seconds of waiting it exits 1 and says what is
+ * left.
  */
 #include "admin.h"
 #include "app.h"
@@ -24,11 +25,12 @@ static int64_t behind(rd_kafka_t *rk, const struct options *options) {
 }
 
 int main(int argc, char **argv) {
-  struct options options = {.app = "caughtup", .records = 30, .trail = "-",
-                            .cluster = "-"};
+  struct options options = {
+      .app = "caughtup", .records = 30, .trail = "-", .cluster = "-"};
   struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
   app_options(&options, argc, argv);
-  if (!options.from || !options.group) app_die("--from and --group are missing");
+  if (!options.from || !options.group)
+    app_die("--from and --group are missing");
   rd_kafka_t *rk = app_open(RD_KAFKA_PRODUCER, app_conf(&options));
   int64_t until = app_now_us() + options.records * 1000000L, left;
   while ((left = behind(rk, &options)) > 0 && app_now_us() < until)

@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-enum { POLL_MS = 50, COMMIT_US = 1000000 };
+enum { POLL_MS = 50, COMMIT_US = 200000 };
 
 int main(int argc, char **argv) {
   struct options options = {.app = "consumer",

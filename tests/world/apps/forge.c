@@ -3,7 +3,8 @@
  * partitions, keys, values, headers and timestamps, but for one planted
  * fault. The audit must name each of them, or it is no audit.
  *
- *   forge --bootstrap SOURCE --cluster TARGET --from TOPIC --reset FAULT --trail -
+ *   forge --bootstrap SOURCE --cluster TARGET --from TOPIC --reset FAULT
+ * --trail -
  *
  * --records N: the N-th record of partition 0 suffers, or the next one that can
  * (default: nine tenths into the partition).
@@ -23,9 +24,9 @@ enum { PARTITIONS = 64, CALL_MS = 20000, VICTIM_PARTITION = 0 };
 struct forge {
   const struct options *options;
   rd_kafka_t *in, *out;
-  int64_t victim;            /* which of the partition's last records suffers */
-  int64_t count;             /* records of that partition so far */
-  rd_kafka_message_t *held;  /* swapped: waits for the next of its key */
+  int64_t victim;           /* which of the partition's last records suffers */
+  int64_t count;            /* records of that partition so far */
+  rd_kafka_message_t *held; /* swapped: waits for the next of its key */
   bool planted;
 };
 
@@ -35,7 +36,8 @@ static bool is_fault(const struct forge *self, const char *name) {
 
 static rd_kafka_headers_t *headers_of(const rd_kafka_message_t *message) {
   rd_kafka_headers_t *headers = NULL;
-  if (rd_kafka_message_headers(message, &headers) != 0) return NULL;
+  if (rd_kafka_message_headers(message, &headers) != 0)
+    return NULL;
   return rd_kafka_headers_copy(headers);
 }
 
@@ -47,13 +49,17 @@ static rd_kafka_headers_t *bend(rd_kafka_headers_t *headers) {
   size_t size, last = 0;
   for (size_t i = 0;
        rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0; i++)
-    if (size > 0 && strcmp(name, "seq") != 0) last = i;
+    if (size > 0 && strcmp(name, "seq") != 0)
+      last = i;
   for (size_t i = 0;
        rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0; i++) {
     unsigned char *copy = malloc(size + 1);
-    if (!copy) app_die("out of memory");
-    if (size > 0) memcpy(copy, value, size);
-    if (i == last && size > 0) copy[size - 1] ^= 1;
+    if (!copy)
+      app_die("out of memory");
+    if (size > 0)
+      memcpy(copy, value, size);
+    if (i == last && size > 0)
+      copy[size - 1] ^= 1;
     rd_kafka_header_add(bent, name, -1, value ? copy : NULL, (ssize_t)size);
     free(copy);
   }
@@ -66,8 +72,10 @@ static void put(struct forge *self, const rd_kafka_message_t *message,
   rd_kafka_timestamp_type_t type;
   rd_kafka_headers_t *headers = headers_of(message);
   int64_t timestamp = rd_kafka_message_timestamp(message, &type) + later_ms;
-  if (bend_header) headers = bend(headers);
-  if (!headers) headers = rd_kafka_headers_new(1);
+  if (bend_header)
+    headers = bend(headers);
+  if (!headers)
+    headers = rd_kafka_headers_new(1);
   rd_kafka_resp_err_t why;
   while ((why = rd_kafka_producev(
               self->out, RD_KAFKA_V_TOPIC(self->options->from),
@@ -78,7 +86,8 @@ static void put(struct forge *self, const rd_kafka_message_t *message,
               RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)) ==
          RD_KAFKA_RESP_ERR__QUEUE_FULL)
     rd_kafka_poll(self->out, 10);
-  if (why) app_die("%s", rd_kafka_err2str(why));
+  if (why)
+    app_die("%s", rd_kafka_err2str(why));
 }
 
 static bool same_key(const rd_kafka_message_t *a, const rd_kafka_message_t *b) {
@@ -91,17 +100,21 @@ static bool copy(struct forge *self, rd_kafka_message_t *message) {
   rd_kafka_headers_t *headers;
   bool can = message->key && rd_kafka_message_headers(message, &headers) == 0;
   bool now = false;
-  if (message->partition == VICTIM_PARTITION) now = ++self->count >= self->victim;
+  if (message->partition == VICTIM_PARTITION)
+    now = ++self->count >= self->victim;
   now = now && can && !self->planted && !is_fault(self, "none");
-  if (now) self->planted = true;
-  if (now && is_fault(self, "loss")) return false;
+  if (now)
+    self->planted = true;
+  if (now && is_fault(self, "loss"))
+    return false;
   if (now && is_fault(self, "swap")) {
     self->held = message;
     return true;
   }
   put(self, message, now && is_fault(self, "header"),
       now && is_fault(self, "timestamp"));
-  if (now && is_fault(self, "double")) put(self, message, false, 0);
+  if (now && is_fault(self, "double"))
+    put(self, message, false, 0);
   if (self->held && same_key(self->held, message)) {
     put(self, self->held, false, 0);
     rd_kafka_message_destroy(self->held);
@@ -113,7 +126,8 @@ static bool copy(struct forge *self, rd_kafka_message_t *message) {
 static void copy_all(struct forge *self, int open) {
   while (open > 0) {
     rd_kafka_message_t *message = rd_kafka_consumer_poll(self->in, CALL_MS);
-    if (!message) app_die("the source cannot be read to its end");
+    if (!message)
+      app_die("the source cannot be read to its end");
     bool kept = false;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
       open--;
@@ -121,10 +135,13 @@ static void copy_all(struct forge *self, int open) {
       app_die("%s", rd_kafka_message_errstr(message));
     else
       kept = copy(self, message);
-    if (!kept) rd_kafka_message_destroy(message);
+    if (!kept)
+      rd_kafka_message_destroy(message);
   }
-  if (self->held) app_die("no second record of that key to swap with");
-  if (rd_kafka_flush(self->out, CALL_MS)) app_die("not acknowledged");
+  if (self->held)
+    app_die("no second record of that key to swap with");
+  if (rd_kafka_flush(self->out, CALL_MS))
+    app_die("not acknowledged");
 }
 
 static rd_kafka_t *open_in(const struct options *options) {
@@ -151,13 +168,16 @@ int main(int argc, char **argv) {
   struct forge self = {.options = &options};
   struct span spans[PARTITIONS];
   app_options(&options, argc, argv);
-  if (!options.from) app_die("--from TOPIC is missing");
+  if (!options.from)
+    app_die("--from TOPIC is missing");
   self.in = open_in(&options);
   self.out = open_out(&options);
   int count = app_spans(self.in, options.from, spans, PARTITIONS);
-  self.victim = options.records ? options.records
-                                : (spans[VICTIM_PARTITION].end -
-                                   spans[VICTIM_PARTITION].start) / 10 * 9;
+  self.victim =
+      options.records
+          ? options.records
+          : (spans[VICTIM_PARTITION].end - spans[VICTIM_PARTITION].start) / 10 *
+                9;
   admin_create(self.out, options.from, count, NULL);
   rd_kafka_topic_t *topic = app_learn(self.out, options.from);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);

@@ -22,7 +22,7 @@ enum {
   SWITCH = 3000,   /* records between changes of codec in a mixed partition */
   HEAD = 5000,     /* records removed from the head of one partition */
   CALL_MS = 20000,
-  STEP_MS = 40,    /* time between two records of one partition */
+  STEP_MS = 40, /* time between two records of one partition */
   COMPACT_TRIES = 200,
   COMPACT_PAUSE_MS = 100,
 };
@@ -31,9 +31,13 @@ static const char *const codecs[CODECS] = {"none", "gzip", "snappy", "lz4",
                                            "zstd"};
 
 /* Keeps every segment but the last one open to the cleaner, at once. */
-static const char *const compacted[] = {
-    "cleanup.policy", "compact", "segment.ms",  "24000",
-    "min.cleanable.dirty.ratio", "0.01", NULL};
+static const char *const compacted[] = {"cleanup.policy",
+                                        "compact",
+                                        "segment.ms",
+                                        "24000",
+                                        "min.cleanable.dirty.ratio",
+                                        "0.01",
+                                        NULL};
 static const char *const kept_a_week[] = {"retention.ms", "604800000",
                                           "max.message.bytes", "2097152", NULL};
 static const char *const kept_forever[] = {"retention.ms", "-1", NULL};
@@ -41,8 +45,8 @@ static const char *const kept_forever[] = {"retention.ms", "-1", NULL};
 struct topic {
   const char *name;
   int partitions;
-  int filled;  /* partitions that get records */
-  long each;   /* records per filled partition */
+  int filled;                               /* partitions that get records */
+  long each;                                /* records per filled partition */
   int transactional_from, transactional_to; /* partitions; from < 0: none */
   const char *const *configs;
 };
@@ -79,7 +83,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message,
                         void *opaque) {
   struct history *self = opaque;
   (void)rk;
-  if (message->err) app_die("not written: %s", rd_kafka_err2str(message->err));
+  if (message->err)
+    app_die("not written: %s", rd_kafka_err2str(message->err));
   self->entries[(size_t)(uintptr_t)message->_private].offset = message->offset;
 }
 
@@ -91,7 +96,8 @@ static rd_kafka_t *open_producer(struct history *self, const char *codec,
   app_set(conf, "batch.num.messages", "500");
   app_set(conf, "linger.ms", "10");
   app_set(conf, "queue.buffering.max.messages", "400000");
-  if (transactional_id) app_set(conf, "transactional.id", transactional_id);
+  if (transactional_id)
+    app_set(conf, "transactional.id", transactional_id);
   rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
   rd_kafka_conf_set_opaque(conf, self);
   return app_open(RD_KAFKA_PRODUCER, conf);
@@ -108,9 +114,11 @@ struct shape {
 static rd_kafka_headers_t *some_headers(int64_t n) {
   static const unsigned char binary[] = {0, 255, 10, 13, 128, 0};
   rd_kafka_headers_t *headers = rd_kafka_headers_new(4);
-  if (n % 3 == 0) return headers;
+  if (n % 3 == 0)
+    return headers;
   rd_kafka_header_add(headers, "origin", -1, "history", -1);
-  if (n % 3 == 1) return headers;
+  if (n % 3 == 1)
+    return headers;
   rd_kafka_header_add(headers, "origin", -1, "twice", -1);
   rd_kafka_header_add(headers, "raw", -1, binary, sizeof binary);
   rd_kafka_header_add(headers, "none", -1, NULL, 0);
@@ -122,7 +130,8 @@ static struct shape shape_of(int topic, int partition, int64_t n) {
   struct shape shape = {.null_key = n % 7 == 0, .null_value = n % 11 == 0};
   size_t pad = n % 4001 == 4000 ? 60000 : (size_t)(n % 97);
   shape.value = malloc(pad + 96);
-  if (!shape.value) app_die("out of memory");
+  if (!shape.value)
+    app_die("out of memory");
   if (topic == VISITORS) { /* a compacted topic takes no null keys */
     shape.null_key = false;
     shape.key_size = (size_t)snprintf(shape.key, sizeof shape.key,
@@ -132,9 +141,8 @@ static struct shape shape_of(int topic, int partition, int64_t n) {
                                       "k\xc3\xa9y %" PRId64, n % 500);
   }
   if (n % 103 != 0)
-    shape.value_size =
-        (size_t)sprintf(shape.value, "{\"n\":%" PRId64 ",\"partition\":%d}", n,
-                        partition);
+    shape.value_size = (size_t)sprintf(
+        shape.value, "{\"n\":%" PRId64 ",\"partition\":%d}", n, partition);
   if (shape.value_size) {
     memset(shape.value + shape.value_size, 'x', pad);
     shape.value_size += pad;
@@ -147,14 +155,17 @@ static struct entry *new_entry(struct history *self) {
   if (self->used == self->room) {
     self->room = self->room ? self->room * 2 : 1 << 16;
     self->entries = realloc(self->entries, self->room * sizeof *self->entries);
-    if (!self->entries) app_die("out of memory");
+    if (!self->entries)
+      app_die("out of memory");
   }
   return &self->entries[self->used++];
 }
 
-static void put(struct history *self, rd_kafka_t *rk, int topic, int partition) {
+static void put(struct history *self, rd_kafka_t *rk, int topic,
+                int partition) {
   int64_t n = self->written[topic][partition]++;
-  int64_t back = n % 5 == 0 ? STEP_MS / 2 * 3 : 0; /* older than the one before */
+  int64_t back =
+      n % 5 == 0 ? STEP_MS / 2 * 3 : 0; /* older than the one before */
   int64_t timestamp = self->began_ms + n * STEP_MS - back;
   struct shape shape = shape_of(topic, partition, n);
   struct entry *entry = new_entry(self);
@@ -166,24 +177,27 @@ static void put(struct history *self, rd_kafka_t *rk, int topic, int partition) 
   record_stamp(&entry->stamp, key, key_size, value, value_size, shape.headers,
                timestamp);
   rd_kafka_resp_err_t why;
-  while ((why = rd_kafka_producev(
-              rk, RD_KAFKA_V_TOPIC(topics[topic].name),
-              RD_KAFKA_V_PARTITION(partition),
-              RD_KAFKA_V_KEY((void *)key, key_size),
-              RD_KAFKA_V_VALUE((void *)value, value_size),
-              RD_KAFKA_V_HEADERS(shape.headers),
-              RD_KAFKA_V_TIMESTAMP(timestamp),
-              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-              RD_KAFKA_V_OPAQUE((void *)(uintptr_t)(self->used - 1)),
-              RD_KAFKA_V_END)) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+  while (
+      (why = rd_kafka_producev(
+           rk, RD_KAFKA_V_TOPIC(topics[topic].name),
+           RD_KAFKA_V_PARTITION(partition),
+           RD_KAFKA_V_KEY((void *)key, key_size),
+           RD_KAFKA_V_VALUE((void *)value, value_size),
+           RD_KAFKA_V_HEADERS(shape.headers), RD_KAFKA_V_TIMESTAMP(timestamp),
+           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+           RD_KAFKA_V_OPAQUE((void *)(uintptr_t)(self->used - 1)),
+           RD_KAFKA_V_END)) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
     rd_kafka_poll(rk, 10);
-  if (why) app_die("%s", rd_kafka_err2str(why));
-  if (n % 256 == 0) rd_kafka_poll(rk, 0);
+  if (why)
+    app_die("%s", rd_kafka_err2str(why));
+  if (n % 256 == 0)
+    rd_kafka_poll(rk, 0);
   free(shape.value);
 }
 
 static void flush(rd_kafka_t *rk) {
-  if (rd_kafka_flush(rk, CALL_MS)) app_die("the broker does not acknowledge");
+  if (rd_kafka_flush(rk, CALL_MS))
+    app_die("the broker does not acknowledge");
 }
 
 /* The first partition of a topic changes its codec on the way. */
@@ -200,7 +214,8 @@ static void fill_partition(struct history *self, int topic, int partition,
 }
 
 static void must(rd_kafka_error_t *error) {
-  if (error) app_die("transaction: %s", rd_kafka_error_string(error));
+  if (error)
+    app_die("transaction: %s", rd_kafka_error_string(error));
 }
 
 /* Transactions across two partitions; every third one is aborted, and plain
@@ -244,9 +259,11 @@ static void fill(struct history *self) {
       long each = is_transactional(t, p) ? t->each / 2 : t->each;
       fill_partition(self, topic, p, each);
     }
-    if (t->transactional_from >= 0) fill_transactions(self, topic, t->each);
+    if (t->transactional_from >= 0)
+      fill_transactions(self, topic, t->each);
   }
-  for (int codec = 0; codec < CODECS; codec++) flush(self->plain[codec]);
+  for (int codec = 0; codec < CODECS; codec++)
+    flush(self->plain[codec]);
 }
 
 /* Greetings, partition 1: the oldest records go, as retention would do it. */
@@ -279,9 +296,12 @@ static long count_records(struct history *self, const char *topic) {
   rd_kafka_topic_partition_list_destroy(list);
   while (open > 0) {
     rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, CALL_MS);
-    if (!message) app_die("%s cannot be read", topic);
-    if (!message->err) count++;
-    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) open--;
+    if (!message)
+      app_die("%s cannot be read", topic);
+    if (!message->err)
+      count++;
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+      open--;
     rd_kafka_message_destroy(message);
   }
   rd_kafka_destroy(rk);
@@ -292,7 +312,8 @@ static void wait_for_compaction(struct history *self) {
   struct timespec pause = {.tv_nsec = COMPACT_PAUSE_MS * 1000000L};
   long all = topics[VISITORS].each * topics[VISITORS].filled;
   for (int tries = 0; tries < COMPACT_TRIES; tries++) {
-    if (count_records(self, topics[VISITORS].name) < all / 2) return;
+    if (count_records(self, topics[VISITORS].name) < all / 2)
+      return;
     nanosleep(&pause, NULL);
   }
   app_die("the broker did not compact %s", topics[VISITORS].name);
@@ -349,8 +370,10 @@ static void commit_groups(struct history *self) {
 
 static int by_place(const void *left, const void *right) {
   const struct entry *a = left, *b = right;
-  if (a->topic != b->topic) return a->topic - b->topic;
-  if (a->partition != b->partition) return a->partition - b->partition;
+  if (a->topic != b->topic)
+    return a->topic - b->topic;
+  if (a->partition != b->partition)
+    return a->partition - b->partition;
   return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
@@ -360,7 +383,8 @@ static bool is_last_of_key(const struct history *self, size_t at) {
     const struct entry *later = &self->entries[e];
     if (later->topic != entry->topic || later->partition != entry->partition)
       return true;
-    if (strcmp(later->stamp.key, entry->stamp.key) == 0) return false;
+    if (strcmp(later->stamp.key, entry->stamp.key) == 0)
+      return false;
   }
   return true;
 }
@@ -374,7 +398,8 @@ static void write_trail(struct history *self) {
     if (e == 0 || entry->topic != entry[-1].topic ||
         entry->partition != entry[-1].partition)
       n = 0;
-    if (entry->dropped) continue;
+    if (entry->dropped)
+      continue;
     if (entry->topic != VISITORS)
       trail_line(self->trail, "have %s %d %" PRId64 " %016" PRIx64, name,
                  entry->partition, n++, entry->stamp.digest);
@@ -404,7 +429,8 @@ int main(int argc, char **argv) {
   printf("%zu records written in %d topics\n", self.used, (int)TOPICS);
 
   for (int codec = 0; codec < CODECS; codec++) {
-    for (int t = 0; t < TOPICS; t++) rd_kafka_topic_destroy(self.learnt[codec][t]);
+    for (int t = 0; t < TOPICS; t++)
+      rd_kafka_topic_destroy(self.learnt[codec][t]);
     rd_kafka_destroy(self.plain[codec]);
   }
   rd_kafka_destroy(self.transactional);

@@ -1,7 +1,8 @@
 /*
  * Greets: writes numbered greetings at a steady rate until told to stop, then
  * finishes what is in flight. A later start goes on with the next number, which
- * it finds in its trail; numbers that a killed start may have used are left out.
+ * it finds in its trail; numbers that a killed start may have used are left
+ * out.
  */
 #include "app.h"
 #include "trail.h"
@@ -50,7 +51,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message,
 
 /* The claim is on disk before any of its numbers is used. */
 static void reserve(struct producer *self) {
-  if (self->next < self->reserved) return;
+  if (self->next < self->reserved)
+    return;
   self->reserved = self->next + RESERVE;
   trail_line(self->trail, "reserve %" PRId64, self->reserved);
   trail_flush(self->trail);
@@ -80,27 +82,30 @@ static void greet(struct producer *self) {
                       families[number % FAMILIES], key, seq);
   rd_kafka_headers_t *headers = headers_of(seq, number);
   struct stamp *stamp = malloc(sizeof *stamp);
-  if (!stamp) app_die("out of memory");
+  if (!stamp)
+    app_die("out of memory");
   record_stamp(stamp, key, (size_t)key_size, value, (size_t)size, headers,
                timestamp);
   rd_kafka_resp_err_t why;
-  while ((why = rd_kafka_producev(
-              self->rk, RD_KAFKA_V_TOPIC(self->options->to),
-              RD_KAFKA_V_KEY(key, (size_t)key_size),
-              RD_KAFKA_V_VALUE(value, (size_t)size),
-              RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_TIMESTAMP(timestamp),
-              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-              RD_KAFKA_V_OPAQUE(stamp), RD_KAFKA_V_END)) ==
+  while ((why = rd_kafka_producev(self->rk, RD_KAFKA_V_TOPIC(self->options->to),
+                                  RD_KAFKA_V_KEY(key, (size_t)key_size),
+                                  RD_KAFKA_V_VALUE(value, (size_t)size),
+                                  RD_KAFKA_V_HEADERS(headers),
+                                  RD_KAFKA_V_TIMESTAMP(timestamp),
+                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                  RD_KAFKA_V_OPAQUE(stamp), RD_KAFKA_V_END)) ==
          RD_KAFKA_RESP_ERR__QUEUE_FULL)
     rd_kafka_poll(self->rk, TICK_MS);
-  if (why) app_die("%s", rd_kafka_err2str(why));
+  if (why)
+    app_die("%s", rd_kafka_err2str(why));
   self->next++;
 }
 
 /* How many records the rate owes since `began`; a stall is not made up for. */
 static int64_t owed(int64_t rate, int64_t *began, int64_t sent) {
   int64_t due = (app_now_us() - *began) * rate / 1000000;
-  if (due - sent <= rate / 2) return due - sent;
+  if (due - sent <= rate / 2)
+    return due - sent;
   *began = app_now_us() - sent * 1000000 / rate;
   return 0;
 }
@@ -111,9 +116,11 @@ static void work(struct producer *self) {
     int64_t sent = self->next - first;
     int64_t now = owed(self->options->rate, &began, sent);
     for (; now > 0; now--) {
-      if (self->options->records && self->next - first == self->options->records)
+      if (self->options->records &&
+          self->next - first == self->options->records)
         app_stopping = true;
-      if (app_stopping) break;
+      if (app_stopping)
+        break;
       greet(self);
     }
     rd_kafka_poll(self->rk, TICK_MS);
@@ -122,9 +129,10 @@ static void work(struct producer *self) {
 }
 
 int main(int argc, char **argv) {
-  struct options options = {
-      .app = "producer", .to = "apps.samples.greetings", .rate = 2500,
-      .keys = 300};
+  struct options options = {.app = "producer",
+                            .to = "apps.samples.greetings",
+                            .rate = 2500,
+                            .keys = 300};
   struct producer self = {.options = &options};
   app_options(&options, argc, argv);
   if (options.rate == 0 || options.keys == 0)
@@ -152,7 +160,8 @@ int main(int argc, char **argv) {
     trail_line(self.trail, "reserve %" PRId64, self.next);
   trail_line(self.trail, "stop producer");
   trail_flush(self.trail);
-  if (left) app_die("%d greetings were not acknowledged in time", left);
+  if (left)
+    app_die("%d greetings were not acknowledged in time", left);
   rd_kafka_topic_destroy(topic);
   rd_kafka_destroy(self.rk);
   trail_close(self.trail);

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { POLL_MS = 50, COMMIT_US = 1000000, FLUSH_MS = 30000, QUEUE_MS = 10 };
+enum { POLL_MS = 50, COMMIT_US = 200000, FLUSH_MS = 30000, QUEUE_MS = 10 };
 
 struct reverser {
   const struct options *options;
@@ -41,7 +41,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message,
 
 static char *backwards(const rd_kafka_message_t *message) {
   char *value = malloc(message->len + 1);
-  if (!value) app_die("out of memory");
+  if (!value)
+    app_die("out of memory");
   for (size_t i = 0; i < message->len; i++)
     value[i] = ((const char *)message->payload)[message->len - 1 - i];
   return value;
@@ -54,7 +55,8 @@ static void reverse(void *opaque, const rd_kafka_message_t *message) {
   int64_t timestamp = app_wall_ms();
   struct stamp *stamp = malloc(sizeof *stamp);
   char *value = backwards(message);
-  if (!stamp) app_die("out of memory");
+  if (!stamp)
+    app_die("out of memory");
   if (rd_kafka_message_headers(message, &from) == 0)
     headers = rd_kafka_headers_copy(from);
   else
@@ -72,7 +74,8 @@ static void reverse(void *opaque, const rd_kafka_message_t *message) {
               RD_KAFKA_V_OPAQUE(stamp), RD_KAFKA_V_END)) ==
          RD_KAFKA_RESP_ERR__QUEUE_FULL)
     rd_kafka_poll(self->out, QUEUE_MS);
-  if (why) app_die("%s", rd_kafka_err2str(why));
+  if (why)
+    app_die("%s", rd_kafka_err2str(why));
   free(value);
 }
 

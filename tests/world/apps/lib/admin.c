@@ -10,7 +10,8 @@ enum { WAIT_MS = 20000, TRIES = 100, PAUSE_MS = 100 };
 /* The answer to one request, or exit. */
 static rd_kafka_event_t *answer(rd_kafka_queue_t *queue, const char *what) {
   rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
-  if (!event) app_die("%s: no answer", what);
+  if (!event)
+    app_die("%s: no answer", what);
   if (rd_kafka_event_error(event))
     app_die("%s: %s", what, rd_kafka_event_error_string(event));
   return event;
@@ -23,7 +24,8 @@ void admin_create(rd_kafka_t *rk, const char *topic, int partitions,
   rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
   rd_kafka_NewTopic_t *wish =
       rd_kafka_NewTopic_new(topic, partitions, 1, why, sizeof why);
-  if (!wish) app_die("%s: %s", topic, why);
+  if (!wish)
+    app_die("%s: %s", topic, why);
   for (; configs && configs[0]; configs += 2)
     rd_kafka_NewTopic_set_config(wish, configs[0], configs[1]);
   rd_kafka_CreateTopics(rk, &wish, 1, NULL, queue);
@@ -70,9 +72,11 @@ void admin_commit(const struct options *options, const char *group,
         rd_kafka_topic_partition_list_copy(positions);
     why = rd_kafka_commit(rk, list, 0);
     rd_kafka_topic_partition_list_destroy(list);
-    if (why) nanosleep(&pause, NULL);
+    if (why)
+      nanosleep(&pause, NULL);
   }
-  if (why) app_die("group %s: %s", group, rd_kafka_err2str(why));
+  if (why)
+    app_die("group %s: %s", group, rd_kafka_err2str(why));
   rd_kafka_destroy(rk);
 }
 

@@ -50,26 +50,52 @@ void app_options(struct options *options, int argc, char **argv) {
   };
   int c;
   program = options->app;
-  if (getenv("WORLD_DIE_WITH_PARENT")) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getenv("WORLD_DIE_WITH_PARENT"))
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
   while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
     switch (c) {
-      case 'b': options->bootstrap = optarg; break;
-      case 'c': options->cluster = optarg; break;
-      case 'a': options->trail = optarg; break;
-      case 'f': options->from = optarg; break;
-      case 't': options->to = optarg; break;
-      case 'g': options->group = optarg; break;
-      case 'o': options->reset = optarg; break;
-      case 'r': options->rate = number(optarg); break;
-      case 'k': options->keys = number(optarg); break;
-      case 'n': options->records = number(optarg); break;
-      default: exit(2);
+      case 'b':
+        options->bootstrap = optarg;
+        break;
+      case 'c':
+        options->cluster = optarg;
+        break;
+      case 'a':
+        options->trail = optarg;
+        break;
+      case 'f':
+        options->from = optarg;
+        break;
+      case 't':
+        options->to = optarg;
+        break;
+      case 'g':
+        options->group = optarg;
+        break;
+      case 'o':
+        options->reset = optarg;
+        break;
+      case 'r':
+        options->rate = number(optarg);
+        break;
+      case 'k':
+        options->keys = number(optarg);
+        break;
+      case 'n':
+        options->records = number(optarg);
+        break;
+      default:
+        exit(2);
     }
   }
-  if (optind < argc) app_die("what is '%s'?", argv[optind]);
-  if (!options->bootstrap) app_die("--bootstrap HOST:PORT is missing");
-  if (!options->cluster) app_die("--cluster NAME is missing");
-  if (!options->trail) app_die("--trail FILE is missing");
+  if (optind < argc)
+    app_die("what is '%s'?", argv[optind]);
+  if (!options->bootstrap)
+    app_die("--bootstrap HOST:PORT is missing");
+  if (!options->cluster)
+    app_die("--cluster NAME is missing");
+  if (!options->trail)
+    app_die("--trail FILE is missing");
 }
 
 static void on_signal(int signal) {
@@ -116,7 +142,8 @@ rd_kafka_conf_t *app_conf(const struct options *options) {
 rd_kafka_t *app_open(rd_kafka_type_t type, rd_kafka_conf_t *conf) {
   char why[256];
   rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
-  if (!rk) app_die("%s", why);
+  if (!rk)
+    app_die("%s", why);
   return rk;
 }
 
@@ -149,12 +176,15 @@ static int count_partitions(rd_kafka_t *rk, const char *topic) {
 
 int app_spans(rd_kafka_t *rk, const char *topic, struct span *spans, int max) {
   int count = count_partitions(rk, topic);
-  if (count == 0) app_die("no topic %s", topic);
-  if (count > max) app_die("%s has more than %d partitions", topic, max);
+  if (count == 0)
+    app_die("no topic %s", topic);
+  if (count > max)
+    app_die("%s has more than %d partitions", topic, max);
   for (int p = 0; p < count; p++) {
     rd_kafka_resp_err_t why = rd_kafka_query_watermark_offsets(
         rk, topic, p, &spans[p].start, &spans[p].end, CALL_MS);
-    if (why) app_die("%s/%d: %s", topic, p, rd_kafka_err2str(why));
+    if (why)
+      app_die("%s/%d: %s", topic, p, rd_kafka_err2str(why));
   }
   return count;
 }

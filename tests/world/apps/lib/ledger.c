@@ -13,16 +13,16 @@
 enum { FIELDS = 10, PARTITIONS = 256 };
 
 /* Appends one zeroed element to an array that grows by doubling. */
-#define PUSH(array, count, room)                                  \
-  ((count) == (room)                                              \
-       ? ((array) = grow((array), &(room), sizeof *(array)), 0)   \
-       : 0,                                                       \
+#define PUSH(array, count, room)                                               \
+  ((count) == (room) ? ((array) = grow((array), &(room), sizeof *(array)), 0)  \
+                     : 0,                                                      \
    memset(&(array)[(count)], 0, sizeof *(array)), &(array)[(count)++])
 
 static void *grow(void *array, size_t *room, size_t size) {
   *room = *room ? *room * 2 : 1024;
   array = realloc(array, *room * size);
-  if (!array) app_die("out of memory");
+  if (!array)
+    app_die("out of memory");
   return array;
 }
 
@@ -47,11 +47,12 @@ struct item *ledger_item(struct ledger *ledger, uint32_t topic, uint32_t key,
   uint64_t print = map_print(topic, key, (uint64_t)seq);
   uint32_t fresh = (uint32_t)ledger->item_count;
   uint32_t index = map_get(&ledger->by_name, print, fresh);
-  if (index < fresh) return &ledger->items[index];
+  if (index < fresh)
+    return &ledger->items[index];
   struct item *item =
       PUSH(ledger->items, ledger->item_count, ledger->item_room);
-  *item = (struct item){
-      .topic = topic, .key = key, .seq = seq, .place = NO_PLACE};
+  *item =
+      (struct item){.topic = topic, .key = key, .seq = seq, .place = NO_PLACE};
   return item;
 }
 
@@ -86,10 +87,13 @@ static void worked(struct cursor *at, int64_t ms) {
 static void on_start(struct cursor *at, char **field) {
   if (at->last_ms) {
     at->paused = true;
-    at->pause = (struct pause){.app = at->app, .from = at->home,
-                               .began_ms = at->last_ms, .clean = !at->running};
+    at->pause = (struct pause){.app = at->app,
+                               .from = at->home,
+                               .began_ms = at->last_ms,
+                               .clean = !at->running};
   }
-  if (at->running) at->ledger->killed = true;
+  if (at->running)
+    at->ledger->killed = true;
   at->app = names_id(&at->ledger->names, field[3]);
   at->running = true;
   memset(at->fresh, true, sizeof at->fresh);
@@ -97,10 +101,9 @@ static void on_start(struct cursor *at, char **field) {
 
 static void on_wrote(struct cursor *at, char **field) {
   struct ledger *ledger = at->ledger;
-  struct item *item =
-      ledger_item(ledger, names_id(&ledger->names, field[3]),
-                  names_id(&ledger->names, field[7]),
-                  strtoll(field[8], NULL, 10));
+  struct item *item = ledger_item(ledger, names_id(&ledger->names, field[3]),
+                                  names_id(&ledger->names, field[7]),
+                                  strtoll(field[8], NULL, 10));
   item->digest = strtoull(field[9], NULL, 16);
   item->acknowledged++;
 }
@@ -110,8 +113,9 @@ static void on_have(struct cursor *at, char **field) {
   char place[300];
   uint32_t topic = names_id(&ledger->names, field[3]);
   snprintf(place, sizeof place, "%s/%s", field[3], field[4]);
-  struct item *item = ledger_item(ledger, topic, names_id(&ledger->names, place),
-                                  strtoll(field[5], NULL, 10));
+  struct item *item =
+      ledger_item(ledger, topic, names_id(&ledger->names, place),
+                  strtoll(field[5], NULL, 10));
   item->history = true;
   item->digest = strtoull(field[6], NULL, 16);
   item->acknowledged++;
@@ -127,15 +131,16 @@ static void on_last(struct cursor *at, char **field) {
                              strtoull(field[4], NULL, 10),
                              names_id(&ledger->names, field[5]));
   map_get(&ledger->finals, print, (uint32_t)ledger->last_count);
-  *PUSH(ledger->lasts, ledger->last_count, ledger->last_room) = (struct final){
-      .topic = names_id(&ledger->names, field[3]),
-      .digest = strtoull(field[6], NULL, 16)};
+  *PUSH(ledger->lasts, ledger->last_count, ledger->last_room) =
+      (struct final){.topic = names_id(&ledger->names, field[3]),
+                     .digest = strtoull(field[6], NULL, 16)};
 }
 
 static void on_read(struct cursor *at, char **field) {
   struct ledger *ledger = at->ledger;
   int partition = atoi(field[4]);
-  if (partition < 0 || partition >= PARTITIONS) bad(at);
+  if (partition < 0 || partition >= PARTITIONS)
+    bad(at);
   struct reading *reading =
       PUSH(ledger->readings, ledger->reading_count, ledger->reading_room);
   reading->app = at->app;
@@ -178,17 +183,21 @@ static void load(struct ledger *ledger, const char *path) {
   size_t room = 0;
   ssize_t size;
   FILE *file = fopen(path, "r");
-  if (!file) app_die("%s: %s", path, strerror(errno));
+  if (!file)
+    app_die("%s: %s", path, strerror(errno));
   while ((size = getline(&line, &room, file)) > 0) {
     int fields = 0;
     at.line++;
-    if (line[size - 1] != '\n') break; /* torn by a kill: it says nothing */
+    if (line[size - 1] != '\n')
+      break; /* torn by a kill: it says nothing */
     line[size - 1] = '\0';
-    if (!*line) continue;
+    if (!*line)
+      continue;
     for (char *p = strtok_r(line, " ", &rest); p && fields <= FIELDS;
          p = strtok_r(NULL, " ", &rest))
       field[fields++] = p;
-    if (fields < 4) bad(&at);
+    if (fields < 4)
+      bad(&at);
     take(&at, field, fields);
   }
   free(line);
@@ -199,7 +208,8 @@ void ledger_load(struct ledger *ledger, const char *folder) {
   char pattern[4096];
   glob_t found;
   snprintf(pattern, sizeof pattern, "%s/*.trail", folder);
-  if (glob(pattern, 0, NULL, &found) != 0) app_die("no trails in %s", folder);
+  if (glob(pattern, 0, NULL, &found) != 0)
+    app_die("no trails in %s", folder);
   for (size_t i = 0; i < found.gl_pathc; i++)
     load(ledger, found.gl_pathv[i]);
   globfree(&found);

@@ -40,10 +40,10 @@ struct pause {
 };
 
 struct ledger {
-  struct names names; /* apps, clusters, topics, keys */
-  struct map by_name; /* topic, key, seq -> item */
+  struct names names;   /* apps, clusters, topics, keys */
+  struct map by_name;   /* topic, key, seq -> item */
   struct map by_digest; /* history: topic, partition, digest -> item */
-  struct map finals;  /* topic, partition, key -> index of `last` */
+  struct map finals;    /* topic, partition, key -> index of `last` */
   struct item *items;
   size_t item_count, item_room;
   struct reading *readings;
@@ -54,7 +54,7 @@ struct ledger {
     uint32_t topic;
     uint64_t digest, seen;
     bool found;
-  } *lasts;
+  } * lasts;
   size_t last_count, last_room;
   bool killed; /* an app ended without a clean stop */
 };

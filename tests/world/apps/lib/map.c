@@ -31,9 +31,11 @@ static void grow(struct map *map) {
   struct map bigger = {.room = map->room ? map->room * 2 : 1024};
   bigger.prints = calloc(bigger.room, sizeof *bigger.prints);
   bigger.values = calloc(bigger.room, sizeof *bigger.values);
-  if (!bigger.prints || !bigger.values) app_die("out of memory");
+  if (!bigger.prints || !bigger.values)
+    app_die("out of memory");
   for (size_t i = 0; i < map->room; i++) {
-    if (!map->prints[i]) continue;
+    if (!map->prints[i])
+      continue;
     size_t slot = slot_of(&bigger, map->prints[i]);
     bigger.prints[slot] = map->prints[i];
     bigger.values[slot] = map->values[i];
@@ -44,7 +46,8 @@ static void grow(struct map *map) {
 }
 
 uint32_t map_get(struct map *map, uint64_t print, uint32_t fresh) {
-  if (map->used * 2 >= map->room) grow(map);
+  if (map->used * 2 >= map->room)
+    grow(map);
   size_t slot = slot_of(map, print);
   if (!map->prints[slot]) {
     map->prints[slot] = print;
@@ -55,9 +58,11 @@ uint32_t map_get(struct map *map, uint64_t print, uint32_t fresh) {
 }
 
 bool map_find(const struct map *map, uint64_t print, uint32_t *value) {
-  if (map->room == 0) return false;
+  if (map->room == 0)
+    return false;
   size_t slot = slot_of(map, print);
-  if (map->prints[slot]) *value = map->values[slot];
+  if (map->prints[slot])
+    *value = map->values[slot];
   return map->prints[slot] != 0;
 }
 
@@ -70,18 +75,21 @@ void map_free(struct map *map) {
 uint32_t names_id(struct names *names, const char *text) {
   uint64_t print = digest_bytes(digest_start(), text, strlen(text), false);
   uint32_t id = map_get(&names->map, spread(print), names->used);
-  if (id < names->used) return id;
+  if (id < names->used)
+    return id;
   if (names->used == names->room) {
     names->room = names->room ? names->room * 2 : 64;
     names->text = realloc(names->text, names->room * sizeof *names->text);
-    if (!names->text) app_die("out of memory");
+    if (!names->text)
+      app_die("out of memory");
   }
   names->text[names->used++] = strdup(text);
   return id;
 }
 
 void names_free(struct names *names) {
-  for (uint32_t i = 0; i < names->used; i++) free(names->text[i]);
+  for (uint32_t i = 0; i < names->used; i++)
+    free(names->text[i]);
   free(names->text);
   map_free(&names->map);
 }

@@ -7,23 +7,28 @@
 enum { AT_ONCE = 500 };
 
 static void forget(struct reader *reader) {
-  for (int p = 0; p < READER_PARTITIONS; p++) reader->next[p] = -1;
+  for (int p = 0; p < READER_PARTITIONS; p++)
+    reader->next[p] = -1;
   reader->moved = false;
 }
 
 void reader_commit(struct reader *reader) {
-  if (!reader->moved) return;
-  if (reader->settle) reader->settle(reader->opaque);
+  if (!reader->moved)
+    return;
+  if (reader->settle)
+    reader->settle(reader->opaque);
   trail_flush(reader->trail);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
   for (int p = 0; p < READER_PARTITIONS; p++) {
-    if (reader->next[p] < 0) continue;
+    if (reader->next[p] < 0)
+      continue;
     rd_kafka_topic_partition_list_add(list, reader->options->from, p)->offset =
         reader->next[p];
   }
   rd_kafka_resp_err_t why = rd_kafka_commit(reader->rk, list, 0);
   rd_kafka_topic_partition_list_destroy(list);
-  if (why) app_die("positions not committed: %s", rd_kafka_err2str(why));
+  if (why)
+    app_die("positions not committed: %s", rd_kafka_err2str(why));
   reader->moved = false;
 }
 
@@ -35,7 +40,8 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t event,
     rd_kafka_assign(rk, list);
     return;
   }
-  if (!rd_kafka_assignment_lost(rk)) reader_commit(reader);
+  if (!rd_kafka_assignment_lost(rk))
+    reader_commit(reader);
   forget(reader);
   rd_kafka_assign(rk, NULL);
 }
@@ -61,7 +67,8 @@ void reader_open(struct reader *reader) {
                                     RD_KAFKA_PARTITION_UA);
   rd_kafka_resp_err_t why = rd_kafka_subscribe(reader->rk, topics);
   rd_kafka_topic_partition_list_destroy(topics);
-  if (why) app_die("cannot subscribe: %s", rd_kafka_err2str(why));
+  if (why)
+    app_die("cannot subscribe: %s", rd_kafka_err2str(why));
 }
 
 /* A missing or impossible position ends the app: skipping would hide a loss. */
@@ -86,7 +93,8 @@ static void on_message(struct reader *reader,
   message_stamp(&stamp, message);
   trail_record(reader->trail, "read", rd_kafka_topic_name(message->rkt),
                message->partition, message->offset, &stamp);
-  if (reader->record) reader->record(reader->opaque, message);
+  if (reader->record)
+    reader->record(reader->opaque, message);
   reader->next[message->partition] = message->offset + 1;
   reader->moved = true;
 }
@@ -95,7 +103,8 @@ void reader_poll(struct reader *reader, int ms) {
   for (int n = 0; n < AT_ONCE && !app_stopping; n++) {
     rd_kafka_message_t *message =
         rd_kafka_consumer_poll(reader->rk, n == 0 ? ms : 0);
-    if (!message) return;
+    if (!message)
+      return;
     if (message->err)
       on_error(message);
     else

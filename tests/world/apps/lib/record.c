@@ -13,7 +13,8 @@ uint64_t digest_start(void) { return fnv_offset; }
 
 static uint64_t mix(uint64_t digest, const void *bytes, size_t size) {
   const unsigned char *p = bytes;
-  for (size_t i = 0; i < size; i++) digest = (digest ^ p[i]) * fnv_prime;
+  for (size_t i = 0; i < size; i++)
+    digest = (digest ^ p[i]) * fnv_prime;
   return digest;
 }
 
@@ -50,13 +51,16 @@ void key_text(char out[KEY_TEXT], const void *key, size_t size) {
       used += (size_t)sprintf(out + used, "%%%02X", p[i]);
   }
   out[used] = '\0';
-  if (size == 0) strcpy(out, "%");
-  if (strcmp(out, "-") == 0) strcpy(out, "%2D");
+  if (size == 0)
+    strcpy(out, "%");
+  if (strcmp(out, "-") == 0)
+    strcpy(out, "%2D");
 }
 
 static int64_t parse_seq(const void *value, size_t size) {
   char text[24];
-  if (!value || size == 0 || size >= sizeof text) return -1;
+  if (!value || size == 0 || size >= sizeof text)
+    return -1;
   memcpy(text, value, size);
   text[size] = '\0';
   char *end;
@@ -81,7 +85,8 @@ void record_stamp(struct stamp *stamp, const void *key, size_t key_size,
        i++) {
     digest = digest_bytes(digest, name, strlen(name), false);
     digest = digest_bytes(digest, bytes, size, !bytes);
-    if (strcmp(name, "seq") == 0) stamp->seq = parse_seq(bytes, size);
+    if (strcmp(name, "seq") == 0)
+      stamp->seq = parse_seq(bytes, size);
   }
   stamp->digest = digest_number(digest, timestamp);
 }
@@ -89,7 +94,9 @@ void record_stamp(struct stamp *stamp, const void *key, size_t key_size,
 void message_stamp(struct stamp *stamp, const rd_kafka_message_t *message) {
   rd_kafka_headers_t *headers = NULL;
   rd_kafka_timestamp_type_t type;
-  if (rd_kafka_message_headers(message, &headers) != 0) headers = NULL;
+  if (rd_kafka_message_headers(message, &headers) != 0)
+    headers = NULL;
   record_stamp(stamp, message->key, message->key_len, message->payload,
-               message->len, headers, rd_kafka_message_timestamp(message, &type));
+               message->len, headers,
+               rd_kafka_message_timestamp(message, &type));
 }

@@ -31,7 +31,7 @@ typedef enum tsh_data_kind {
   TSH_DATA_NONE, /* nil: only as an argument that was left out */
   TSH_DATA_FLAG,
   TSH_DATA_NUMBER,
-  TSH_DATA_TEXT,  /* bytes; also terminated by a zero byte that is not counted */
+  TSH_DATA_TEXT, /* bytes; also terminated by a zero byte that is not counted */
   TSH_DATA_TABLE, /* a sequence, named fields, or both */
   TSH_DATA_ERR
 } tsh_data_kind;
@@ -83,8 +83,8 @@ int64_t tsh_data_number(const tsh_data *table, const char *name,
                         int64_t fallback);
 bool tsh_data_flag(const tsh_data *table, const char *name, bool fallback);
 
-#define TSH_DATA_EACH(item, table)                                     \
-  for (const tsh_data *item = tsh_data_first(table); (item) != NULL; \
+#define TSH_DATA_EACH(item, table)                                             \
+  for (const tsh_data *item = tsh_data_first(table); (item) != NULL;           \
        item = (item)->next)
 
 #endif

@@ -19,6 +19,7 @@ Cluster.__tostring = function(self)
 end
 
 local CALLS_AT_ONCE = 8
+local TIMEOUT_MS = 15000
 
 --- Phases that only read: nothing hands out a writing client there.
 local READS_ONLY = { declare = true, check = true, plan = true }
@@ -74,7 +75,8 @@ local function check_bootstrap(spec)
 end
 
 --- A cluster from the fields of its declaration; contacts nothing.
----@param spec table  name, bootstrap, login, ca, tls, id, never, settings, calls_at_once
+---@param spec table  name, bootstrap, login, ca, tls, id, never, settings,
+-- calls_at_once, timeout_ms (of each call)
 ---@return tranship.Cluster
 local function new(spec)
   check_bootstrap(spec)
@@ -83,6 +85,7 @@ local function new(spec)
     never = spec.never, _refused = read_never(spec.name, spec.never),
     _declared_id = spec.id, _login = login.options(spec), _clients = {},
     _calls_at_once = spec.calls_at_once or CALLS_AT_ONCE,
+    _timeout_ms = spec.timeout_ms or TIMEOUT_MS,
   }, Cluster)
 end
 
@@ -90,7 +93,8 @@ end
 
 local function open(self, mode, timeout_ms)
   local options = { read_only = mode == "read",
-    validates = mode == "validate", timeout_ms = timeout_ms }
+    validates = mode == "validate",
+    timeout_ms = timeout_ms or self._timeout_ms }
   for name, value in pairs(self._login) do options[name] = value end
   return kafka.open(options)
 end

@@ -61,8 +61,7 @@ static void read_text(lua_State *L, int index, tsh_pool *pool, tsh_data *to,
 
   if (text == NULL)
     luaL_error(L, "a %s cannot be handed over", luaL_typename(L, index));
-  tsh_data_add_bytes(pool, to, name, tsh_pool_copy(pool, text, length),
-                     length);
+  tsh_data_add_bytes(pool, to, name, tsh_pool_copy(pool, text, length), length);
 }
 
 static void read_value(lua_State *L, int index, tsh_pool *pool, tsh_data *to,
@@ -71,23 +70,23 @@ static void read_value(lua_State *L, int index, tsh_pool *pool, tsh_data *to,
   lua_Integer number;
 
   switch (lua_type(L, index)) {
-  case LUA_TNIL:
-    tsh_data_add_none(pool, to);
-    break;
-  case LUA_TBOOLEAN:
-    tsh_data_add_flag(pool, to, name, lua_toboolean(L, index));
-    break;
-  case LUA_TNUMBER:
-    number = lua_tointegerx(L, index, &is_integer);
-    if (!is_integer)
-      luaL_error(L, "%f is not a whole number", lua_tonumber(L, index));
-    tsh_data_add_number(pool, to, name, number);
-    break;
-  case LUA_TTABLE:
-    read_table(L, index, pool, tsh_data_add_table(pool, to, name), depth + 1);
-    break;
-  default:
-    read_text(L, index, pool, to, name);
+    case LUA_TNIL:
+      tsh_data_add_none(pool, to);
+      break;
+    case LUA_TBOOLEAN:
+      tsh_data_add_flag(pool, to, name, lua_toboolean(L, index));
+      break;
+    case LUA_TNUMBER:
+      number = lua_tointegerx(L, index, &is_integer);
+      if (!is_integer)
+        luaL_error(L, "%f is not a whole number", lua_tonumber(L, index));
+      tsh_data_add_number(pool, to, name, number);
+      break;
+    case LUA_TTABLE:
+      read_table(L, index, pool, tsh_data_add_table(pool, to, name), depth + 1);
+      break;
+    default:
+      read_text(L, index, pool, to, name);
   }
 }
 
@@ -113,24 +112,24 @@ static void push_table(lua_State *L, const tsh_data *data) {
 
 void tsh_bind_push_data(lua_State *L, const tsh_data *data) {
   switch (data->kind) {
-  case TSH_DATA_NONE:
-    lua_pushnil(L);
-    break;
-  case TSH_DATA_FLAG:
-    lua_pushboolean(L, data->as.flag);
-    break;
-  case TSH_DATA_NUMBER:
-    lua_pushinteger(L, data->as.number);
-    break;
-  case TSH_DATA_TEXT:
-    lua_pushlstring(L, data->as.text.bytes, data->as.text.length);
-    break;
-  case TSH_DATA_TABLE:
-    push_table(L, data);
-    break;
-  case TSH_DATA_ERR:
-    tsh_bind_fail(L, data->as.err);
-    lua_remove(L, -2);
-    break;
+    case TSH_DATA_NONE:
+      lua_pushnil(L);
+      break;
+    case TSH_DATA_FLAG:
+      lua_pushboolean(L, data->as.flag);
+      break;
+    case TSH_DATA_NUMBER:
+      lua_pushinteger(L, data->as.number);
+      break;
+    case TSH_DATA_TEXT:
+      lua_pushlstring(L, data->as.text.bytes, data->as.text.length);
+      break;
+    case TSH_DATA_TABLE:
+      push_table(L, data);
+      break;
+    case TSH_DATA_ERR:
+      tsh_bind_fail(L, data->as.err);
+      lua_remove(L, -2);
+      break;
   }
 }

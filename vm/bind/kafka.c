@@ -25,15 +25,13 @@ static int client_is_read_only(lua_State *L);
 
 static const luaL_Reg client_methods[] = {{"reader", client_reader},
                                           {"producer", client_producer},
-                                          {"is_read_only",
-                                           client_is_read_only},
+                                          {"is_read_only", client_is_read_only},
                                           {NULL, NULL}};
 
 static const tsh_class classes[] = {
     [TSH_KAFKA_CLIENT] = {"kafka.client", sizeof(handle), handle_release,
                           client_methods},
-    [TSH_KAFKA_READER] = {"kafka.reader", sizeof(handle), handle_release,
-                          NULL},
+    [TSH_KAFKA_READER] = {"kafka.reader", sizeof(handle), handle_release, NULL},
     [TSH_KAFKA_PRODUCER] = {"kafka.producer", sizeof(handle), handle_release,
                             NULL},
 };
@@ -54,8 +52,7 @@ static int fail(lua_State *L, const tsh_err *err) {
 }
 
 static int call(lua_State *L) {
-  const tsh_kafka_primitive *primitive =
-      lua_touserdata(L, lua_upvalueindex(1));
+  const tsh_kafka_primitive *primitive = lua_touserdata(L, lua_upvalueindex(1));
   handle *h =
       tsh_bind_check(L, 1, &classes[tsh_kafka_primitive_role(primitive)]);
   int count = lua_gettop(L);
@@ -101,8 +98,8 @@ static const char *opt_secret(lua_State *L, int index, const char *name) {
 /* open{ bootstrap, name, protocol, ... } -> client. Never waits. */
 static int kafka_open(lua_State *L) {
   static const char *const names[] = {
-      "bootstrap", "name",     "read_only",    "validates", "protocol",
-      "mechanism", "user",     "password",     "ca",        "cert",
+      "bootstrap", "name",     "read_only",    "validates",  "protocol",
+      "mechanism", "user",     "password",     "ca",         "cert",
       "key",       "settings", "key_password", "timeout_ms", NULL};
   tsh_kafka_setup setup = {0};
   tsh_pool **keeper;
@@ -214,8 +211,7 @@ static void add_methods(lua_State *L) {
   for (size_t i = 0; i < count; i++) {
     const tsh_kafka_primitive *primitive = tsh_kafka_primitive_at(i);
 
-    luaL_getmetatable(L,
-                      classes[tsh_kafka_primitive_role(primitive)].name);
+    luaL_getmetatable(L, classes[tsh_kafka_primitive_role(primitive)].name);
     lua_getfield(L, -1, "__index");
     lua_pushlightuserdata(L, (void *)primitive);
     lua_pushcclosure(L, call, 1);

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BLOCK = 1024, LAST_BLOCK = 256 * 1024 };
+enum {
+  FIRST_BLOCK = 1024,
+  LAST_BLOCK = 256 * 1024,
+  LARGEST = 1 << 30 /* of one allocation: nothing sane is larger */
+};
 
 typedef struct block {
   struct block *next;
@@ -56,6 +60,10 @@ static block *add_block(tsh_pool *pool, size_t at_least) {
 void *tsh_pool_alloc(tsh_pool *pool, size_t size) {
   if (!pool)
     return NULL;
+  if (size > LARGEST) {
+    pool->failed = true;
+    return NULL;
+  }
   size = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
   block *b = pool->blocks;
   if (!b || b->size - b->used < size)
@@ -135,8 +143,7 @@ void tsh_data_add_bytes(tsh_pool *pool, tsh_data *to, const char *name,
 void tsh_data_add_text(tsh_pool *pool, tsh_data *to, const char *name,
                        const char *text) {
   if (text)
-    tsh_data_add_bytes(pool, to, name, tsh_pool_text(pool, text),
-                       strlen(text));
+    tsh_data_add_bytes(pool, to, name, tsh_pool_text(pool, text), strlen(text));
 }
 
 void tsh_data_add_err(tsh_pool *pool, tsh_data *to, const char *name,
@@ -155,22 +162,22 @@ const tsh_data *tsh_data_first(const tsh_data *table) {
 
 const tsh_data *tsh_data_get(const tsh_data *table, const char *name) {
   TSH_DATA_EACH(item, table)
-    if (item->name && strcmp(item->name, name) == 0)
-      return item;
+  if (item->name && strcmp(item->name, name) == 0)
+    return item;
   return NULL;
 }
 
 const tsh_data *tsh_data_at(const tsh_data *table, size_t position) {
   TSH_DATA_EACH(item, table)
-    if (!item->name && --position == 0)
-      return item;
+  if (!item->name && --position == 0)
+    return item;
   return NULL;
 }
 
 size_t tsh_data_count(const tsh_data *table) {
   size_t count = 0;
   TSH_DATA_EACH(item, table)
-    count += !item->name;
+  count += !item->name;
   return count;
 }
 

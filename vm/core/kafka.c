@@ -11,6 +11,7 @@ enum { DEFAULT_TIMEOUT_MS = 10000 };
 
 /* The table. */
 
+/* clang-format off */
 #define CLIENT_ROW(NAME, CLASS) \
   {#NAME, TSH_KAFKA_CLIENT, CLASS, tsh_kafka__##NAME, tsh_kafka__##NAME##_read},
 #define READER_ROW(NAME, CLASS) \
@@ -19,8 +20,11 @@ enum { DEFAULT_TIMEOUT_MS = 10000 };
   {#NAME, TSH_KAFKA_PRODUCER, CLASS, tsh_kafka__##NAME, NULL},
 
 static const tsh_kafka_primitive primitives[] = {
-    KAFKA_CLIENT_PRIMITIVES(CLIENT_ROW) KAFKA_READER_PRIMITIVES(READER_ROW)
-        KAFKA_PRODUCER_PRIMITIVES(PRODUCER_ROW)};
+  KAFKA_CLIENT_PRIMITIVES(CLIENT_ROW)
+  KAFKA_READER_PRIMITIVES(READER_ROW)
+  KAFKA_PRODUCER_PRIMITIVES(PRODUCER_ROW)
+};
+/* clang-format on */
 
 const tsh_kafka_primitive *tsh_kafka_primitives(size_t *count) {
   *count = sizeof primitives / sizeof *primitives;
@@ -90,10 +94,9 @@ static int open_role(tsh_kafka **out, tsh_kafka_role role, tsh_loop *loop,
   kafka->conf = template;
   pthread_mutex_init(&kafka->lock, NULL);
   pthread_cond_init(&kafka->idle, NULL);
-  int status = new_instance(kafka, conf,
-                            role == TSH_KAFKA_PRODUCER ? RD_KAFKA_PRODUCER
-                                                       : RD_KAFKA_CONSUMER,
-                            err);
+  int status = new_instance(
+      kafka, conf,
+      role == TSH_KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, err);
   if (status) {
     tsh_kafka_destroy(kafka);
     return status;
@@ -124,9 +127,9 @@ static int role_conf(rd_kafka_conf_t *conf, tsh_kafka_role role,
   int status = role == TSH_KAFKA_READER
                    ? tsh_kafka__reader_conf(conf, args, err)
                    : tsh_kafka__producer_conf(conf, args, err);
-  return status ? status
-                : tsh_kafka__settings(conf, tsh_data_get(args, "settings"),
-                                      err);
+  return status
+             ? status
+             : tsh_kafka__settings(conf, tsh_data_get(args, "settings"), err);
 }
 
 int tsh_kafka_open_role(tsh_kafka **out, const tsh_kafka *client,
@@ -187,6 +190,4 @@ void tsh_kafka_destroy(void *handle) {
 
 tsh_kafka_role tsh_kafka_role_of(const tsh_kafka *kafka) { return kafka->role; }
 
-tsh_kafka_mode tsh_kafka_mode_of(const tsh_kafka *kafka) {
-  return kafka->mode;
-}
+tsh_kafka_mode tsh_kafka_mode_of(const tsh_kafka *kafka) { return kafka->mode; }

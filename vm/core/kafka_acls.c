@@ -19,12 +19,12 @@ static const word resources[] = {
     {RD_KAFKA_RESOURCE_TRANSACTIONAL_ID, "transactional_id"},
     {0, NULL}};
 
-static const word patterns[] = {{RD_KAFKA_RESOURCE_PATTERN_ANY, "any"},
-                                {RD_KAFKA_RESOURCE_PATTERN_MATCH, "match"},
-                                {RD_KAFKA_RESOURCE_PATTERN_LITERAL, "literal"},
-                                {RD_KAFKA_RESOURCE_PATTERN_PREFIXED,
-                                 "prefixed"},
-                                {0, NULL}};
+static const word patterns[] = {
+    {RD_KAFKA_RESOURCE_PATTERN_ANY, "any"},
+    {RD_KAFKA_RESOURCE_PATTERN_MATCH, "match"},
+    {RD_KAFKA_RESOURCE_PATTERN_LITERAL, "literal"},
+    {RD_KAFKA_RESOURCE_PATTERN_PREFIXED, "prefixed"},
+    {0, NULL}};
 
 static const word operations[] = {
     {RD_KAFKA_ACL_OPERATION_ANY, "any"},
@@ -110,8 +110,7 @@ static rd_kafka_AclBinding_t **bindings(kafka_req *req, bool filter,
                                         size_t *count, tsh_err *err) {
   const tsh_data *items = tsh_kafka__table_arg(req, 1, err);
   rd_kafka_AclBinding_t **list =
-      items ? tsh_kafka__array(req, tsh_data_count(items), sizeof *list)
-            : NULL;
+      items ? tsh_kafka__array(req, tsh_data_count(items), sizeof *list) : NULL;
   *count = 0;
   TSH_DATA_EACH(item, items) {
     rd_kafka_AclBinding_t *acl = list ? binding(item, filter, err) : NULL;
@@ -184,8 +183,7 @@ int tsh_kafka__create_acls(kafka_req *req, tsh_err *err) {
     return 0;
   rd_kafka_AdminOptions_t *options =
       tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_CREATEACLS);
-  rd_kafka_CreateAcls(req->kafka->rk, list, count, options,
-                      req->kafka->queue);
+  rd_kafka_CreateAcls(req->kafka->rk, list, count, options, req->kafka->queue);
   rd_kafka_AdminOptions_destroy(options);
   rd_kafka_AclBinding_destroy_array(list, count);
   return KAFKA_MORE;
@@ -217,8 +215,7 @@ int tsh_kafka__delete_acls(kafka_req *req, tsh_err *err) {
     return 0;
   rd_kafka_AdminOptions_t *options =
       tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_DELETEACLS);
-  rd_kafka_DeleteAcls(req->kafka->rk, list, count, options,
-                      req->kafka->queue);
+  rd_kafka_DeleteAcls(req->kafka->rk, list, count, options, req->kafka->queue);
   rd_kafka_AdminOptions_destroy(options);
   rd_kafka_AclBinding_destroy_array(list, count);
   return KAFKA_MORE;
@@ -250,8 +247,8 @@ int tsh_kafka__delete_acls_read(kafka_req *req, rd_kafka_event_t *event,
 
 int tsh_kafka__users(kafka_req *req, tsh_err *err) {
   (void)err;
-  rd_kafka_AdminOptions_t *options = tsh_kafka__options(
-      req, RD_KAFKA_ADMIN_OP_DESCRIBEUSERSCRAMCREDENTIALS);
+  rd_kafka_AdminOptions_t *options =
+      tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_DESCRIBEUSERSCRAMCREDENTIALS);
   rd_kafka_DescribeUserScramCredentials(req->kafka->rk, NULL, 0, options,
                                         req->kafka->queue);
   rd_kafka_AdminOptions_destroy(options);
@@ -279,8 +276,8 @@ int tsh_kafka__users_read(kafka_req *req, rd_kafka_event_t *event,
             list[i]);
     for (size_t k = 0; k < infos; k++) {
       const rd_kafka_ScramCredentialInfo_t *info =
-          rd_kafka_UserScramCredentialsDescription_scramcredentialinfo(
-              list[i], k);
+          rd_kafka_UserScramCredentialsDescription_scramcredentialinfo(list[i],
+                                                                       k);
       tsh_data *one = tsh_data_add_table(req->pool, known, NULL);
       tsh_data_add_text(
           req->pool, one, "mechanism",
@@ -300,8 +297,8 @@ alteration(const tsh_data *item, tsh_err *err) {
   enum { ITERATIONS = 4096 /* the least that Kafka takes */ };
   const char *name = tsh_data_text(item, "name", NULL);
   const tsh_data *password = tsh_data_get(item, "password");
-  int mechanism = code_of(
-      mechanisms, tsh_data_text(item, "mechanism", "SCRAM-SHA-512"));
+  int mechanism =
+      code_of(mechanisms, tsh_data_text(item, "mechanism", "SCRAM-SHA-512"));
   bool remove = tsh_data_flag(item, "delete", false);
   if (!name || !*name || !mechanism ||
       (!remove && (!password || password->kind != TSH_DATA_TEXT ||
@@ -316,8 +313,8 @@ alteration(const tsh_data *item, tsh_err *err) {
   return rd_kafka_UserScramCredentialUpsertion_new(
       name, (rd_kafka_ScramMechanism_t)mechanism,
       (int32_t)tsh_data_number(item, "iterations", ITERATIONS),
-      (const unsigned char *)password->as.text.bytes,
-      password->as.text.length, NULL, 0);
+      (const unsigned char *)password->as.text.bytes, password->as.text.length,
+      NULL, 0);
 }
 
 int tsh_kafka__alter_users(kafka_req *req, tsh_err *err) {

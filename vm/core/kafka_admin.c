@@ -42,9 +42,8 @@ void *tsh_kafka__array(kafka_req *req, size_t count, size_t size) {
   return tsh_pool_alloc(req->pool, (count ? count : 1) * size);
 }
 
-rd_kafka_topic_partition_list_t *tsh_kafka__partitions(const tsh_data *list,
-                                                       const char *offset,
-                                                       tsh_err *err) {
+rd_kafka_topic_partition_list_t *
+tsh_kafka__partitions(const tsh_data *list, const char *offset, tsh_err *err) {
   rd_kafka_topic_partition_list_t *parts =
       rd_kafka_topic_partition_list_new((int)tsh_data_count(list));
   TSH_DATA_EACH(item, list) {
@@ -58,8 +57,7 @@ rd_kafka_topic_partition_list_t *tsh_kafka__partitions(const tsh_data *list,
     rd_kafka_topic_partition_t *part =
         rd_kafka_topic_partition_list_add(parts, topic, (int32_t)partition);
     if (offset)
-      part->offset =
-          tsh_data_number(item, offset, RD_KAFKA_OFFSET_INVALID);
+      part->offset = tsh_data_number(item, offset, RD_KAFKA_OFFSET_INVALID);
   }
   return parts;
 }
@@ -67,9 +65,8 @@ rd_kafka_topic_partition_list_t *tsh_kafka__partitions(const tsh_data *list,
 void tsh_kafka__add_operations(kafka_req *req, tsh_data *to,
                                const rd_kafka_AclOperation_t *operations,
                                size_t count) {
-  tsh_data *list = operations
-                       ? tsh_data_add_table(req->pool, to, "operations")
-                       : NULL;
+  tsh_data *list =
+      operations ? tsh_data_add_table(req->pool, to, "operations") : NULL;
   for (size_t i = 0; operations && i < count; i++)
     tsh_data_add_text(req->pool, list, NULL,
                       tsh_kafka__operation_name(operations[i]));
@@ -99,8 +96,8 @@ bool tsh_kafka__has_coordinator(rd_kafka_event_t *event) {
     return false;
   const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topics[0]);
   /* "denied" is no "absent": the group call itself will say what is allowed. */
-  return !error || rd_kafka_error_code(error) !=
-                       RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+  return !error ||
+         rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
 /* cluster() */
@@ -172,11 +169,10 @@ static rd_kafka_ResourceType_t config_type(const char *name, tsh_err *err) {
 int tsh_kafka__configs(kafka_req *req, tsh_err *err) {
   const tsh_data *type_arg = tsh_data_at(req->args, 1);
   const tsh_data *names = tsh_kafka__table_arg(req, 2, err);
-  rd_kafka_ResourceType_t type =
-      config_type(type_arg && type_arg->kind == TSH_DATA_TEXT
-                      ? type_arg->as.text.bytes
-                      : NULL,
-                  err);
+  rd_kafka_ResourceType_t type = config_type(
+      type_arg && type_arg->kind == TSH_DATA_TEXT ? type_arg->as.text.bytes
+                                                  : NULL,
+      err);
   if (type == RD_KAFKA_RESOURCE_UNKNOWN || !names)
     return TSH_INVALID;
   size_t count = tsh_data_count(names), first = 0;
@@ -187,8 +183,7 @@ int tsh_kafka__configs(kafka_req *req, tsh_err *err) {
     count = first + 1;
   }
   req->step = (int)count;
-  rd_kafka_ConfigResource_t **list =
-      tsh_kafka__array(req, count, sizeof *list);
+  rd_kafka_ConfigResource_t **list = tsh_kafka__array(req, count, sizeof *list);
   if (!list)
     return TSH_NO_MEMORY;
   for (size_t i = first; i < count; i++) {
@@ -277,8 +272,7 @@ static int add_changes(rd_kafka_ConfigResource_t *resource,
   TSH_DATA_EACH(set, tsh_data_get(item, "set")) {
     if (!set->name || set->kind != TSH_DATA_TEXT)
       return tsh_kafka__invalid(err, "set is a table of name = \"value\"");
-    status = add_change(resource, set->name,
-                        RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET,
+    status = add_change(resource, set->name, RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET,
                         set->as.text.bytes, err);
     if (status)
       return status;

@@ -76,10 +76,9 @@ static const char *const allowed[] = {
 int tsh_kafka__set(rd_kafka_conf_t *conf, const char *name, const char *value,
                    tsh_err *err) {
   char why[256];
-  if (rd_kafka_conf_set(conf, name, value, why, sizeof why) ==
-      RD_KAFKA_CONF_OK)
+  if (rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_OK)
     return 0;
-  return tsh_err_set(err, TSH_INVALID, "kafka", 0, "%s", why);
+  return tsh_err_set(err, TSH_INVALID, "kafka", 0, "%s: %s", name, why);
 }
 
 static bool is_allowed(const char *name) {
@@ -91,15 +90,15 @@ static bool is_allowed(const char *name) {
 
 static const char *as_text(const tsh_data *value, char *room, size_t size) {
   switch (value->kind) {
-  case TSH_DATA_TEXT:
-    return value->as.text.bytes;
-  case TSH_DATA_FLAG:
-    return value->as.flag ? "true" : "false";
-  case TSH_DATA_NUMBER:
-    snprintf(room, size, "%lld", (long long)value->as.number);
-    return room;
-  default:
-    return NULL;
+    case TSH_DATA_TEXT:
+      return value->as.text.bytes;
+    case TSH_DATA_FLAG:
+      return value->as.flag ? "true" : "false";
+    case TSH_DATA_NUMBER:
+      snprintf(room, size, "%lld", (long long)value->as.number);
+      return room;
+    default:
+      return NULL;
   }
 }
 
@@ -112,8 +111,7 @@ int tsh_kafka__settings(rd_kafka_conf_t *conf, const tsh_data *settings,
       return tsh_kafka__invalid(err, "settings must be name = value");
     if (!is_allowed(item->name))
       return tsh_err_set(err, TSH_INVALID, "kafka", 0,
-                         "setting '%s' is not one that may be set",
-                         item->name);
+                         "setting '%s' is not one that may be set", item->name);
     int status = tsh_kafka__set(conf, item->name, value, err);
     if (status)
       return status;

@@ -117,9 +117,8 @@ int tsh_kafka__reader_open(tsh_kafka *kafka, const tsh_data *args,
     return tsh_err_set(err, TSH_NO_MEMORY, "kafka", 0, "no memory");
   reader->messages = rd_kafka_queue_new(kafka->rk);
   tsh_kafka__hook(reader->messages, kafka->bell);
-  reader->ranges =
-      tsh_pool_alloc(reader->pool,
-                     (tsh_data_count(items) + 1) * sizeof *reader->ranges);
+  reader->ranges = tsh_pool_alloc(reader->pool, (tsh_data_count(items) + 1) *
+                                                    sizeof *reader->ranges);
   if (!reader->ranges)
     return TSH_NO_MEMORY;
   TSH_DATA_EACH(item, items) {
@@ -142,8 +141,7 @@ void tsh_kafka__reader_destroy(tsh_kafka *kafka) {
   if (!reader)
     return;
   for (size_t i = 0; i < reader->count; i++) {
-    rd_kafka_consume_stop(reader->ranges[i].topic,
-                          reader->ranges[i].partition);
+    rd_kafka_consume_stop(reader->ranges[i].topic, reader->ranges[i].partition);
     rd_kafka_topic_destroy(reader->ranges[i].topic);
   }
   if (reader->messages)
@@ -162,8 +160,8 @@ static void release_batch(kafka_req *req) {
 
 int tsh_kafka__read(kafka_req *req, tsh_err *err) {
   const tsh_data *max = tsh_data_at(req->args, 1);
-  int64_t want = max && max->kind == TSH_DATA_NUMBER ? max->as.number
-                                                     : USUAL_PER_READ;
+  int64_t want =
+      max && max->kind == TSH_DATA_NUMBER ? max->as.number : USUAL_PER_READ;
   if (want < 1 || want > MOST_PER_READ)
     return tsh_kafka__invalid(err, "read takes 1 to 100000 records at once");
   for (kafka_req *other = req->kafka->reqs; other; other = other->next)
@@ -211,8 +209,8 @@ static void add_headers(kafka_req *req, tsh_data *to,
   tsh_data *list = tsh_data_add_table(req->pool, to, "headers");
   if (rd_kafka_message_headers(m, &headers))
     return;
-  for (size_t i = 0;
-       !rd_kafka_header_get_all(headers, i, &name, &value, &size); i++) {
+  for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &size);
+       i++) {
     tsh_data *header = tsh_data_add_table(req->pool, list, NULL);
     tsh_data_add_text(req->pool, header, "name", name);
     tsh_data_add_bytes(req->pool, header, "value", value, size);

@@ -86,8 +86,8 @@ int tsh_kafka__describe_groups(kafka_req *req, tsh_err *err) {
   if (!ids)
     return TSH_INVALID;
   TSH_DATA_EACH(id, ids)
-    if (id->name || id->kind != TSH_DATA_TEXT || !id->as.text.length)
-      return tsh_kafka__invalid(err, "group names are a list of texts");
+  if (id->name || id->kind != TSH_DATA_TEXT || !id->as.text.length)
+    return tsh_kafka__invalid(err, "group names are a list of texts");
   if (!tsh_data_count(ids))
     return 0;
   req->step = LOOKING;
@@ -102,7 +102,7 @@ static int describe(kafka_req *req) {
   if (!names)
     return TSH_NO_MEMORY;
   TSH_DATA_EACH(id, ids)
-    names[count++] = id->as.text.bytes;
+  names[count++] = id->as.text.bytes;
   rd_kafka_AdminOptions_t *options =
       tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
   rd_kafka_error_destroy(
@@ -200,8 +200,7 @@ static int read_description(kafka_req *req, rd_kafka_event_t *event) {
   return list_groups(req);
 }
 
-static int read_listing(kafka_req *req, rd_kafka_event_t *event,
-                        tsh_err *err) {
+static int read_listing(kafka_req *req, rd_kafka_event_t *event, tsh_err *err) {
   size_t count;
   const rd_kafka_ListConsumerGroups_result_t *result =
       rd_kafka_event_ListConsumerGroups_result(event);
@@ -218,16 +217,15 @@ static int read_listing(kafka_req *req, rd_kafka_event_t *event,
     while (i < count &&
            strcmp(rd_kafka_ConsumerGroupListing_group_id(groups[i]), name))
       i++;
-    tsh_data_add_text(req->pool, item, "state",
-                      i == count
-                          ? "Dead"
-                          : rd_kafka_consumer_group_state_name(
-                                rd_kafka_ConsumerGroupListing_state(
-                                    groups[i])));
+    tsh_data_add_text(
+        req->pool, item, "state",
+        i == count ? "Dead"
+                   : rd_kafka_consumer_group_state_name(
+                         rd_kafka_ConsumerGroupListing_state(groups[i])));
     if (i < count)
-      tsh_data_add_text(req->pool, item, "type",
-                        type_name(rd_kafka_ConsumerGroupListing_type(
-                            groups[i])));
+      tsh_data_add_text(
+          req->pool, item, "type",
+          type_name(rd_kafka_ConsumerGroupListing_type(groups[i])));
   }
   return 0;
 }
@@ -235,17 +233,17 @@ static int read_listing(kafka_req *req, rd_kafka_event_t *event,
 int tsh_kafka__describe_groups_read(kafka_req *req, rd_kafka_event_t *event,
                                     tsh_err *err) {
   switch (req->step) {
-  case LOOKING:
-    if (!tsh_kafka__has_coordinator(event)) {
-      add_absent(req, tsh_data_at(req->args, 1));
-      return 0;
-    }
-    req->step = DESCRIBING;
-    return describe(req);
-  case DESCRIBING:
-    return read_description(req, event);
-  default:
-    return read_listing(req, event, err);
+    case LOOKING:
+      if (!tsh_kafka__has_coordinator(event)) {
+        add_absent(req, tsh_data_at(req->args, 1));
+        return 0;
+      }
+      req->step = DESCRIBING;
+      return describe(req);
+    case DESCRIBING:
+      return read_description(req, event);
+    default:
+      return read_listing(req, event, err);
   }
 }
 
@@ -279,10 +277,10 @@ static int add_offsets(kafka_req *req, const rd_kafka_group_result_t *group,
     tsh_data_add_number(req->pool, item, "offset", part->offset);
     tsh_data_add_number(req->pool, item, "leader_epoch",
                         rd_kafka_topic_partition_get_leader_epoch(part));
-    tsh_data_add_bytes(req->pool, item, "metadata",
-                       tsh_pool_copy(req->pool, part->metadata,
-                                     part->metadata_size),
-                       part->metadata_size);
+    tsh_data_add_bytes(
+        req->pool, item, "metadata",
+        tsh_pool_copy(req->pool, part->metadata, part->metadata_size),
+        part->metadata_size);
   }
   return 0;
 }
@@ -361,8 +359,7 @@ int tsh_kafka__alter_group_offsets(kafka_req *req, tsh_err *err) {
   return status;
 }
 
-int tsh_kafka__alter_group_offsets_read(kafka_req *req,
-                                        rd_kafka_event_t *event,
+int tsh_kafka__alter_group_offsets_read(kafka_req *req, rd_kafka_event_t *event,
                                         tsh_err *err) {
   size_t count;
   const rd_kafka_group_result_t **groups =

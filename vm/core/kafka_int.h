@@ -23,10 +23,10 @@ struct tsh_kafka {
   tsh_kafka_mode mode;
   bool answered; /* a call has succeeded: the login is good */
   int timeout_ms;
-  tsh_err trouble;    /* the last connection error, kept for timeouts */
-  kafka_req *all;     /* not freed yet */
-  kafka_req *reqs;    /* of these, under way */
-  kafka_req *done;    /* finished, to be told */
+  tsh_err trouble; /* the last connection error, kept for timeouts */
+  kafka_req *all;  /* not freed yet */
+  kafka_req *reqs; /* of these, under way */
+  kafka_req *done; /* finished, to be told */
   kafka_reader *reader;
   /* Blocking calls on the thread pool; destroy waits for the last. */
   pthread_mutex_t lock;
@@ -54,6 +54,7 @@ struct tsh_kafka_primitive {
 
 /* name and class: the functions are tsh_kafka__NAME and tsh_kafka__NAME_read.
  * Rows of readers and producers have no result events. */
+/* clang-format off */
 #define KAFKA_CLIENT_PRIMITIVES(X) \
   X(cluster, READS)                \
   X(topics, READS)                 \
@@ -88,8 +89,9 @@ struct tsh_kafka_primitive {
   X(abort, WRITES)                   \
   X(send_offsets, WRITES)
 
-#define DECLARE_CLIENT(NAME, CLASS)   \
-  kafka_start tsh_kafka__##NAME;      \
+/* clang-format on */
+#define DECLARE_CLIENT(NAME, CLASS)                                            \
+  kafka_start tsh_kafka__##NAME;                                               \
   kafka_read tsh_kafka__##NAME##_read;
 #define DECLARE_PLAIN(NAME, CLASS) kafka_start tsh_kafka__##NAME;
 KAFKA_CLIENT_PRIMITIVES(DECLARE_CLIENT)
@@ -106,15 +108,15 @@ struct kafka_req {
   kafka_req *next, *all_next;
   tsh_pool *pool;
   const tsh_data *args;
-  tsh_data *out;      /* the answer being built */
+  tsh_data *out; /* the answer being built */
   uint64_t deadline;
   tsh_timer *retry;
-  int step;           /* of calls that take several */
-  void *state;        /* of the primitive, in the pool */
+  int step;                        /* of calls that take several */
+  void *state;                     /* of the primitive, in the pool */
   void (*release)(kafka_req *req); /* of what is not in the pool */
   size_t items, failed, transient; /* of the answer, see tsh_kafka__item */
-  int pending;        /* result events or blocking work still to come */
-  bool working;       /* on the thread pool */
+  int pending;  /* result events or blocking work still to come */
+  bool working; /* on the thread pool */
   bool canceled, finished, freed;
   int (*run)(kafka_req *req, tsh_err *err);  /* on the thread pool */
   int (*then)(kafka_req *req, tsh_err *err); /* afterwards, on the loop */
@@ -162,9 +164,8 @@ rd_kafka_AdminOptions_t *tsh_kafka__write_options(kafka_req *req,
                                                   rd_kafka_admin_op_t op,
                                                   size_t position);
 void *tsh_kafka__array(kafka_req *req, size_t count, size_t size);
-rd_kafka_topic_partition_list_t *tsh_kafka__partitions(const tsh_data *list,
-                                                       const char *offset,
-                                                       tsh_err *err);
+rd_kafka_topic_partition_list_t *
+tsh_kafka__partitions(const tsh_data *list, const char *offset, tsh_err *err);
 void tsh_kafka__add_operations(kafka_req *req, tsh_data *to,
                                const rd_kafka_AclOperation_t *operations,
                                size_t count);

@@ -174,7 +174,8 @@ static int next_round(kafka_req *req, offset_list *list) {
   return KAFKA_MORE;
 }
 
-static void take(offset_list *list, const rd_kafka_ListOffsetsResultInfo_t *info) {
+static void take(offset_list *list,
+                 const rd_kafka_ListOffsetsResultInfo_t *info) {
   const rd_kafka_topic_partition_t *part =
       rd_kafka_ListOffsetsResultInfo_topic_partition(info);
   for (size_t i = 0; i < list->count; i++) {

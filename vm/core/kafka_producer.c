@@ -39,13 +39,11 @@ static int add_headers(rd_kafka_headers_t *headers, const tsh_data *list) {
     const tsh_data *value = tsh_data_get(item, "value");
     if (!name)
       return TSH_INVALID;
-    rd_kafka_header_add(headers, name, -1,
-                        value && value->kind == TSH_DATA_TEXT
-                            ? value->as.text.bytes
-                            : NULL,
-                        value && value->kind == TSH_DATA_TEXT
-                            ? (ssize_t)value->as.text.length
-                            : 0);
+    rd_kafka_header_add(
+        headers, name, -1,
+        value && value->kind == TSH_DATA_TEXT ? value->as.text.bytes : NULL,
+        value && value->kind == TSH_DATA_TEXT ? (ssize_t)value->as.text.length
+                                              : 0);
   }
   return 0;
 }
@@ -72,8 +70,8 @@ static rd_kafka_resp_err_t send_one(tsh_kafka *kafka, const tsh_data *item,
       {.vtype = RD_KAFKA_VTYPE_TOPIC,
        .u.cstr = tsh_data_text(item, "topic", "")},
       {.vtype = RD_KAFKA_VTYPE_PARTITION,
-       .u.i32 = (int32_t)tsh_data_number(item, "partition",
-                                         RD_KAFKA_PARTITION_UA)},
+       .u.i32 =
+           (int32_t)tsh_data_number(item, "partition", RD_KAFKA_PARTITION_UA)},
       {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
       {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = sent},
       {.vtype = RD_KAFKA_VTYPE_TIMESTAMP,
@@ -178,20 +176,18 @@ static int run_flush(kafka_req *req, tsh_err *err) {
 
 static int run_init(kafka_req *req, tsh_err *err) {
   return tsh_kafka__fail_error(
-      err,
-      rd_kafka_init_transactions(req->owner->rk, req->owner->timeout_ms));
+      err, rd_kafka_init_transactions(req->owner->rk, req->owner->timeout_ms));
 }
 
 static int run_begin(kafka_req *req, tsh_err *err) {
-  return tsh_kafka__fail_error(err,
-                               rd_kafka_begin_transaction(req->owner->rk));
+  return tsh_kafka__fail_error(err, rd_kafka_begin_transaction(req->owner->rk));
 }
 
 /* -1: as long as the transaction may last; giving up early would leave it
  * open with its end unknown. */
 static int run_commit(kafka_req *req, tsh_err *err) {
-  return tsh_kafka__fail_error(
-      err, rd_kafka_commit_transaction(req->owner->rk, -1));
+  return tsh_kafka__fail_error(err,
+                               rd_kafka_commit_transaction(req->owner->rk, -1));
 }
 
 static int run_abort(kafka_req *req, tsh_err *err) {
@@ -205,8 +201,8 @@ static int run_send_offsets(kafka_req *req, tsh_err *err) {
   rd_kafka_consumer_group_metadata_t *metadata =
       rd_kafka_consumer_group_metadata_new(group->as.text.bytes);
   int status = tsh_kafka__fail_error(
-      err, rd_kafka_send_offsets_to_transaction(
-               req->owner->rk, parts, metadata, req->owner->timeout_ms));
+      err, rd_kafka_send_offsets_to_transaction(req->owner->rk, parts, metadata,
+                                                req->owner->timeout_ms));
   rd_kafka_consumer_group_metadata_destroy(metadata);
   return status;
 }
@@ -215,10 +211,10 @@ static void release_offsets(kafka_req *req) {
   rd_kafka_topic_partition_list_destroy(req->state);
 }
 
-#define BLOCKING(NAME)                                  \
-  int tsh_kafka__##NAME(kafka_req *req, tsh_err *err) { \
-    (void)err;                                          \
-    return tsh_kafka__block(req, run_##NAME, NULL);     \
+#define BLOCKING(NAME)                                                         \
+  int tsh_kafka__##NAME(kafka_req *req, tsh_err *err) {                        \
+    (void)err;                                                                 \
+    return tsh_kafka__block(req, run_##NAME, NULL);                            \
   }
 BLOCKING(flush)
 BLOCKING(init)

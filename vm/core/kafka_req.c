@@ -99,8 +99,8 @@ static void explain(tsh_kafka *kafka, tsh_err *err) {
 
 static void fail(kafka_req *req, int status) {
   explain(req->kafka, &req->pub.op.err);
-  tsh_kafka__finish(req, req->pub.op.err.kind ? (int)req->pub.op.err.kind
-                                              : status);
+  tsh_kafka__finish(req,
+                    req->pub.op.err.kind ? (int)req->pub.op.err.kind : status);
 }
 
 /* Steps of calls. */
@@ -188,9 +188,19 @@ static void result_event(kafka_req *req, rd_kafka_event_t *event) {
   advance(req, status);
 }
 
+/* With TLS 1.3 a broker refuses a certificate after the handshake, and what
+ * arrives is an alert on a connection that broke. */
+static rd_kafka_resp_err_t code_of(rd_kafka_event_t *event) {
+  rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+  const char *text = rd_kafka_event_error_string(event);
+  return code == RD_KAFKA_RESP_ERR__TRANSPORT && strstr(text, "SSL alert")
+             ? RD_KAFKA_RESP_ERR__SSL
+             : code;
+}
+
 /* A refused login will not get better while we wait for it. */
 static void error_event(tsh_kafka *kafka, rd_kafka_event_t *event) {
-  rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+  rd_kafka_resp_err_t code = code_of(event);
   tsh_err trouble = {0};
   tsh_kafka__fail(&trouble, code, rd_kafka_event_error_string(event));
   if (rd_kafka_event_error_is_fatal(event)) {
@@ -221,18 +231,18 @@ static void log_event(rd_kafka_event_t *event) {
 
 static void serve_event(tsh_kafka *kafka, rd_kafka_event_t *event) {
   switch (rd_kafka_event_type(event)) {
-  case RD_KAFKA_EVENT_LOG:
-    log_event(event);
-    break;
-  case RD_KAFKA_EVENT_ERROR:
-    error_event(kafka, event);
-    break;
-  case RD_KAFKA_EVENT_DR:
-    tsh_kafka__producer_serve(kafka, event);
-    break;
-  default:
-    if (rd_kafka_event_opaque(event))
-      result_event(rd_kafka_event_opaque(event), event);
+    case RD_KAFKA_EVENT_LOG:
+      log_event(event);
+      break;
+    case RD_KAFKA_EVENT_ERROR:
+      error_event(kafka, event);
+      break;
+    case RD_KAFKA_EVENT_DR:
+      tsh_kafka__producer_serve(kafka, event);
+      break;
+    default:
+      if (rd_kafka_event_opaque(event))
+        result_event(rd_kafka_event_opaque(event), event);
   }
   rd_kafka_event_destroy(event);
 }
@@ -380,8 +390,8 @@ int tsh_kafka_call(tsh_kafka *kafka, const tsh_kafka_primitive *primitive,
 void tsh_kafka__end_all(tsh_kafka *kafka) {
   while (kafka->reqs)
     tsh_kafka__finish(kafka->reqs,
-                      tsh_err_set(&kafka->reqs->pub.op.err, TSH_CLOSED,
-                                  "kafka", 0, "the handle was closed"));
+                      tsh_err_set(&kafka->reqs->pub.op.err, TSH_CLOSED, "kafka",
+                                  0, "the handle was closed"));
   for (kafka_req *req = kafka->all, *next; req; req = next) {
     next = req->all_next;
     req->kafka = NULL;

@@ -38,8 +38,8 @@ static const char **names_of(kafka_req *req, const tsh_data *list,
 /* librdkafka has no queued call for "all topics"; this one blocks. */
 static int list_names(kafka_req *req, tsh_err *err) {
   const rd_kafka_metadata_t *all;
-  rd_kafka_resp_err_t code = rd_kafka_metadata(
-      req->owner->rk, 1, NULL, &all, req->owner->timeout_ms);
+  rd_kafka_resp_err_t code =
+      rd_kafka_metadata(req->owner->rk, 1, NULL, &all, req->owner->timeout_ms);
   if (code)
     return tsh_kafka__fail(err, code, NULL);
   req->state = (void *)(uintptr_t)all;
@@ -81,8 +81,8 @@ static int by_name(const void *a, const void *b) {
 
 /* Kafka's tools write ids in the alphabet of URLs, librdkafka does not. */
 static const char *id_text(kafka_req *req, const rd_kafka_Uuid_t *id) {
-  char *text = id ? tsh_pool_text(req->pool, rd_kafka_Uuid_base64str(id))
-                  : NULL;
+  char *text =
+      id ? tsh_pool_text(req->pool, rd_kafka_Uuid_base64str(id)) : NULL;
   for (char *c = text; c && *c; c++)
     *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
   return text;
@@ -93,20 +93,18 @@ static void add_head(kafka_req *req, tsh_data *to,
   const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(topic);
   tsh_data_add_text(req->pool, to, "name",
                     rd_kafka_TopicDescription_name(topic));
-  tsh_data_add_text(req->pool, to, "id",
-                    id_text(req, id));
+  tsh_data_add_text(req->pool, to, "id", id_text(req, id));
   tsh_data_add_flag(req->pool, to, "internal",
                     rd_kafka_TopicDescription_is_internal(topic) == 1);
 }
 
 static bool is_absent(const rd_kafka_TopicDescription_t *topic) {
   const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topic);
-  return error && rd_kafka_error_code(error) ==
-                      RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+  return error &&
+         rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
-static int topic_error(const rd_kafka_TopicDescription_t *topic,
-                       tsh_err *err) {
+static int topic_error(const rd_kafka_TopicDescription_t *topic, tsh_err *err) {
   const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topic);
   if (!error || !rd_kafka_error_code(error))
     return 0;
@@ -187,8 +185,8 @@ int tsh_kafka__describe_topics_read(kafka_req *req, rd_kafka_event_t *event,
     if (status)
       return status;
     const char *name = rd_kafka_TopicDescription_name(topics[i]);
-    tsh_data *topic = tsh_data_add_table(req->pool, req->out,
-                                         tsh_pool_text(req->pool, name));
+    tsh_data *topic =
+        tsh_data_add_table(req->pool, req->out, tsh_pool_text(req->pool, name));
     add_head(req, topic, topics[i]);
     tsh_data *list = tsh_data_add_table(req->pool, topic, "partitions");
     const rd_kafka_TopicPartitionInfo_t **parts =
@@ -196,8 +194,7 @@ int tsh_kafka__describe_topics_read(kafka_req *req, rd_kafka_event_t *event,
     for (size_t k = 0; k < partitions; k++)
       add_partition(req, list, parts[k]);
     const rd_kafka_AclOperation_t *operations =
-        rd_kafka_TopicDescription_authorized_operations(topics[i],
-                                                        &partitions);
+        rd_kafka_TopicDescription_authorized_operations(topics[i], &partitions);
     tsh_kafka__add_operations(req, topic, operations, partitions);
   }
   return 0;
@@ -220,9 +217,8 @@ static rd_kafka_NewTopic_t *new_topic(const tsh_data *item, tsh_err *err) {
     return NULL;
   }
   TSH_DATA_EACH(config, tsh_data_get(item, "configs"))
-    if (config->name && config->kind == TSH_DATA_TEXT)
-      rd_kafka_NewTopic_set_config(topic, config->name,
-                                   config->as.text.bytes);
+  if (config->name && config->kind == TSH_DATA_TEXT)
+    rd_kafka_NewTopic_set_config(topic, config->name, config->as.text.bytes);
   return topic;
 }
 

@@ -3,6 +3,7 @@
 local sys = require "vm.sys"
 
 local EXIT_OK, EXIT_WRONG = 0, 3
+local SHORT_LIFE = 1000 -- per cent: this process ends before it pays to collect
 
 local M = {
   name = "check",
@@ -62,6 +63,7 @@ local function load(opts, path)
 end
 
 function M.run(opts, args)
+  collectgarbage("setpause", SHORT_LIFE)
   if #args ~= 1 then
     sys.errout("tranship check: " .. M.usage .. "\n")
     return EXIT_WRONG

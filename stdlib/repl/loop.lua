@@ -54,7 +54,7 @@ local function handle(session, line, say)
   local ok, value, count = session:evaluate(line)
   if not ok then
     if err.is(value) and value.kind == "canceled" then
-      say.talk "cancelled"
+      say.talk(value.origin == "repl" and value.message or "cancelled")
     else
       say.error(value)
     end

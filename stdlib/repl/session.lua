@@ -220,8 +220,8 @@ function Session:evaluate(line)
   end
   local value, trouble = results[2], results[3]
   if value == nil and err.is(trouble) then
-    self.last_error = trouble
-    return false, trouble
+    self.last_error = self:explain(trouble)
+    return false, self.last_error
   end
   if results.n > 1 and value ~= nil then self.names.it = value end
   return true, value, results.n - 1

@@ -265,22 +265,4 @@ function M.run(d)
   for _, name in ipairs(NAMES) do rules[name](d) end
 end
 
---- Problems by file and place, errors before warnings at one place.
----@param problems tranship.Problem[]
-function M.sort(problems)
-  for i, problem in ipairs(problems) do problem.order = i end
-  table.sort(problems, function(a, b)
-    if (a.file or "") ~= (b.file or "") then
-      return (a.file or "") < (b.file or "")
-    elseif (a.line or 0) ~= (b.line or 0) then
-      return (a.line or 0) < (b.line or 0)
-    elseif (a.col or 0) ~= (b.col or 0) then
-      return (a.col or 0) < (b.col or 0)
-    end
-    return a.order < b.order
-  end)
-  for _, problem in ipairs(problems) do problem.order = nil end
-  return problems
-end
-
 return M

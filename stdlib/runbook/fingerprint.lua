@@ -2,6 +2,7 @@
 -- same. Data by sorted names, functions by their words and by the values they
 -- close over, wherever they stand; secrets only by name.
 
+local goal = require "runbook.goal"
 local kinds = require "runbook.kinds"
 local question = require "base.question"
 
@@ -94,19 +95,37 @@ function Writer:value(value)
     self:put("secret")
   elseif kind ~= "table" then
     self:put(tostring(value))
-  elseif kinds.path(value) then
+  elseif self.is_step[value] then
+    self:put("step " .. value.title)
+  elseif getmetatable(value) == nil then
+    self:table(value)
+  else
+    self:object(value)
+  end
+end
+
+--- Values with a class of their own.
+function Writer:object(value)
+  local name = kinds.of(value)
+  if kinds.path(value) then
     self:put("<" .. kinds.path(value) .. ">")
-  elseif kinds.of(value) == "goal" then
+  elseif name == "goal" then
     self:put("goal " .. value.title .. " about " .. tostring(value.subject))
     self:table(value.args)
     self:table(value.def)
   elseif question.is(value) then
     self:put(("question %s for %s"):format(value.title,
       tostring(value.steady_ms)))
-  elseif value.title and self.is_step[value] then
+  elseif name == "goal definition" then
+    self:table(goal.definition(value))
+  elseif name == "step" or name == "parallel" then
     self:put("step " .. value.title)
+  elseif name == "frozen" then
+    local copy = {}
+    for key, item in pairs(value) do copy[key] = item end
+    self:table(copy)
   else
-    self:table(value)
+    self:put(tostring(name)) -- parameters, and what stands for nothing
   end
 end
 

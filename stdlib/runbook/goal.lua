@@ -174,10 +174,15 @@ end
 
 function M.is(value) return getmetatable(value) == Goal end
 
+local definitions = setmetatable({}, { __mode = "k" })
+
+--- The definition behind what `callable` made.
+function M.definition(value) return definitions[value] end
+
 --- A definition that makes goals when it is called: `move { consumer, ... }`.
 ---@param def tranship.GoalDefinition
 function M.callable(def)
-  return setmetatable({}, {
+  local made = setmetatable({}, {
     __call = function(_, args) return M.make(def, args) end,
     __newindex = function()
       declaration.problem("E0112", nil, "a goal cannot be changed")
@@ -185,6 +190,8 @@ function M.callable(def)
     __name = "goal definition", __metatable = "goal definition",
     __tostring = function() return "goal definition " .. def.name end,
   })
+  definitions[made] = def
+  return made
 end
 
 return M

@@ -3,15 +3,14 @@
 -- collected; a book exists only when there is no error.
 
 local book = require "runbook.book"
-local check = require "runbook.check"
 local context = require "base.context"
 local declaration = require "runbook.declaration"
 local err = require "base.err"
 local face = require "runbook.face"
-local kinds = require "runbook.kinds"
+local problems = require "runbook.problems"
 local recipes = require "runbook.recipes"
 local sandbox = require "vm.sandbox"
-local schema = require "base.schema"
+local strangers = require "runbook.strangers"
 local words = require "runbook.words"
 
 local M = {}
@@ -21,20 +20,6 @@ local LIMITS = {
   slice_ms = 250, output = 1024 * 1024,
 }
 
---- What a script may be used to from elsewhere, and what there is instead.
-local ELSEWHERE = {
-  os = "run:now() and run:random(n) are there inside goals",
-  io = "a runbook reads no files; give values as parameters",
-  debug = "use log", package = "use require",
-  coroutine = "use parallel, or together inside goals",
-  load = "a runbook is all in its text", loadstring = "a runbook is all in its text",
-  dofile = "use require", loadfile = "use require",
-  collectgarbage = "memory is looked after", print = "use log",
-  setmetatable = "use plain tables", getmetatable = "use plain tables",
-  rawget = "use plain tables", rawset = "use plain tables",
-  _G = "declare locals",
-}
-
 ---@class tranship.LoadOptions
 ---@field params? table<string, any>  parameters given from outside
 ---@field recipes? string[]  further folders of recipes
@@ -42,55 +27,6 @@ local ELSEWHERE = {
 ---@field lenient? boolean   parameters may be missing (for `check`)
 ---@field once? boolean      do not declare a second time
 ---@field blind? boolean     leave secrets unread
-
---- Names of words, of the safe library and of the source's own locals, for
--- did-you-mean.
-local function names_in(text, environment, known)
-  local names = {}
-  local bound = require "runbook.outline".of(text):bound_names()
-  for _, list in ipairs { known, environment, bound } do
-    for name in next, list do names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
---- What is wrong with naming something that was never declared.
----@return string code, string message, string? hint
-local function stranger(name, text, environment, known, is_recipe)
-  if is_recipe and require "runbook.schema".words[name] then
-    return "E0702", ("a recipe cannot declare, and '%s' does"):format(name),
-      "recipes make goals; the runbook declares"
-  elseif ELSEWHERE[name] then
-    return "E0506", ("'%s' is not there for runbooks"):format(name),
-      ELSEWHERE[name]
-  end
-  return "E0102", ("'%s' was never declared"):format(tostring(name)),
-    schema.suggest(tostring(name), names_in(text, environment, known))
-end
-
---- The metatable of a script's environment: what is named and not there is a
--- problem while declaring, and raised inside goals.
-local function strangers(d, text, environment, known, is_recipe)
-  local stray = {}
-  return {
-    __index = function(_, name)
-      if known[name] ~= nil then return known[name] end
-      if stray[name] ~= nil then return stray[name] end
-      local code, message, hint = stranger(name, text, environment, known,
-        is_recipe)
-      declaration.problem(code, d:here(), message, hint, { token = name })
-      return kinds.nothing
-    end,
-    __newindex = function(_, name, value)
-      declaration.problem("E0103", d:here(), ("'%s' would be a new global"):format(
-        tostring(name)), ("write local %s = ..."):format(tostring(name)),
-        { token = name })
-      stray[name] = value
-    end,
-    __metatable = "environment",
-  }
-end
 
 --- Calls a script's function within the limits of its box; raises what it
 -- raised, so that goals and inline functions fail alike.
@@ -151,13 +87,8 @@ local function runner(d, box, call)
       or words.of_runbooks(d, call)
     known.require = require_recipe
     local environment = box:environment()
-    d.strangers[path] = function(name)
-      if known[name] == nil and rawget(environment, name) == nil then
-        return stranger(name, text, environment, known, is_recipe)
-      end
-    end
-    setmetatable(environment,
-      strangers(d, text, environment, known, is_recipe))
+    strangers.watch(d, { path = path, text = text, is_recipe = is_recipe,
+      known = known, environment = environment })
     face.note_script("@" .. path)
     local main, why = box:load(text, "@" .. path, environment)
     if not main then
@@ -185,7 +116,7 @@ local function declare(d)
     local finished = run(d.file, d.sources[d.file], false)
     if d.pending and finished then
       book.arrange(d, call)
-      check.run(d)
+      if not d.blind then require "runbook.check".run(d) end
     end
     d.box = box
     return finished
@@ -203,8 +134,8 @@ local function new_declaration(path, text, options)
   return d
 end
 
-local function has_error(problems)
-  for _, problem in ipairs(problems) do
+local function has_error(found)
+  for _, problem in ipairs(found) do
     if problem.severity == "error" then return true end
   end
   return false
@@ -217,6 +148,10 @@ local function forget(d)
   end
 end
 
+--- A state that lives for milliseconds need not collect before its memory is
+-- ten times what it was.
+local SHORT_LIFE = 1000
+
 local SECOND_TIME = [[
 local arguments = ...
 return require "runbook.load".fingerprint(arguments)
@@ -226,6 +161,7 @@ return require "runbook.load".fingerprint(arguments)
 ---@param arguments string  JSON of path, sources, params, recipes
 ---@return string
 function M.fingerprint(arguments)
+  collectgarbage("setpause", SHORT_LIFE)
   local options = require "vm.json".decode(arguments)
   local d = new_declaration(options.path, options.sources[options.path], {
     params = options.params, lenient = true, recipes = options.recipes,
@@ -279,11 +215,11 @@ function M.book(path, options)
     if not has_error(d.problems) then
       local made = book.of(d, fingerprint)
       made.box, made.close = d.box, function() forget(d) end
-      return made, check.sort(d.problems)
+      return made, problems.sort(d.problems)
     end
   end
   forget(d)
-  return nil, check.sort(d.problems)
+  return nil, problems.sort(d.problems)
 end
 
 return M

@@ -2,6 +2,24 @@
 
 local M = {}
 
+--- Problems by file and place, errors before warnings at one place.
+---@param problems tranship.Problem[]
+function M.sort(problems)
+  for i, problem in ipairs(problems) do problem.order = i end
+  table.sort(problems, function(a, b)
+    if (a.file or "") ~= (b.file or "") then
+      return (a.file or "") < (b.file or "")
+    elseif (a.line or 0) ~= (b.line or 0) then
+      return (a.line or 0) < (b.line or 0)
+    elseif (a.col or 0) ~= (b.col or 0) then
+      return (a.col or 0) < (b.col or 0)
+    end
+    return a.order < b.order
+  end)
+  for _, problem in ipairs(problems) do problem.order = nil end
+  return problems
+end
+
 local function place(problem)
   if not problem.line then return problem.file or "" end
   if not problem.col then return ("%s:%d"):format(problem.file, problem.line) end
@@ -39,9 +57,10 @@ function M.text(problems)
     if problem.severity == "error" then worst = worst or problem.code end
   end
   for i, problem in ipairs(problems) do lines[i] = M.line(problem, width) end
-  lines[#lines + 1] = ("%d problem%s, nothing was contacted.  `tranship explain "
-    .. "%s` shows a worked example."):format(#problems,
-    #problems == 1 and "" or "s", worst or problems[1].code)
+  lines[#lines + 1] = ("%s, nothing was contacted.  `tranship explain %s` shows "
+    .. "a worked example."):format(
+    require "base.text".count(#problems, worst and "problem" or "warning"),
+    worst or problems[1].code)
   return table.concat(lines, "\n") .. "\n"
 end
 

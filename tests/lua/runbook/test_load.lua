@@ -128,6 +128,22 @@ test("comments and moved lines do not change the fingerprint, words do", functio
   t.ok(print_of(with:format(1)) ~= print_of(with:format(2)))
 end)
 
+test("functions may close over anything declared", function(t)
+  local text = [[
+local p = params { yes = a.flag { default = %s } }
+local moves = require "acme/moves"
+local move = moves.move
+local first = step "First" { verify = look }
+local list = { 1, { 2 } }
+list.self = list
+step "x" { verify = function()
+  return p.yes and moves and move and first and list and road and source and look
+end }
+]]
+  t.ok(book_of(t, text:format "true").fingerprint
+    ~= book_of(t, text:format "false").fingerprint)
+end)
+
 test("arguments of goals count for the fingerprint", function(t)
   local text = [[
 local move = require "acme/moves".move

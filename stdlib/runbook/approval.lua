@@ -86,7 +86,7 @@ end
 
 local function watch_terminal(session, step, answers)
   while true do
-    local typed = session.terminal:line(
+    local typed = session:read_line(step,
       ("type %s to approve, deny to refuse: "):format(step.id))
     if typed == step.id then
       return answers:push { answer = "given", who = session.operator,

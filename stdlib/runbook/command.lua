@@ -122,10 +122,8 @@ end
 function M.viewer(opts)
   local mode = mode_of(opts)
   return function(session)
-    local _, width = sys.tty_size()
     local view = require "runbook.view".new {
       book = session.book, run_id = session.id, mode = mode, write = sys.out,
-      width = type(width) == "number" and width or nil,
       color = mode == "tty" and not sys.env "NO_COLOR",
     }
     view.state = state.fold(session.records or {})

@@ -181,11 +181,19 @@ function M.finish(session, verdict)
     local ok, why = pcall(write_end, session, verdict, exit, bridges)
     if not ok then session.talk(tostring(why)) end
   end
+  if session.view then session.view:close() end
+  session.view_closed = true
   last_words(session, verdict, exit, bridges)
   return exit
 end
 
---- A line on the terminal or the log of the service; never data.
-function M.talker() return function(text) sys.errout(text .. "\n") end end
+--- Says a line to the person, above the live view while there is one.
+function M.talker(session)
+  return function(text)
+    local view = session.view
+    if view and view.say and not session.view_closed then return view:say(text) end
+    sys.errout(text .. "\n")
+  end
+end
 
 return M

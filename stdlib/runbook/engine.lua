@@ -39,7 +39,7 @@ local GAP_CHOICES = { "finish", "undo this", "leave as is" }
 local function gap_question(session)
   return function(work)
     if not session.terminal then return "finish" end
-    local choice = session.terminal:choose(("step %s is inside a gap; Ctrl-C "
+    local choice = session:choose(work.step, ("step %s is inside a gap; Ctrl-C "
       .. "again cancels it"):format(work.step.id), GAP_CHOICES)
     return choice == "leave as is" and "leave" or choice
   end
@@ -69,7 +69,7 @@ end
 local function equip(session, book, options)
   session.book = shape.index(book)
   session.operator = sessions.operator()
-  session.talk = options.talk or ending.talker()
+  session.talk = options.talk or ending.talker(session)
   session.terminal = options.terminal
   session.no_wait, session.ask_each = options.no_wait, options.ask_each
   session.read_only = options.read_only
@@ -115,7 +115,6 @@ local function drive(session, fn)
                 because = tostring(verdict) }
   end
   local exit = ending.finish(session, verdict)
-  if session.view then session.view:close() end
   session:close()
   return exit
 end

@@ -48,7 +48,7 @@ end
 
 handle["ask"] = function(session, step, outcome)
   if not session.terminal then return stop(outcome, 6, "waiting") end
-  local choice = session.terminal:choose(
+  local choice = session:choose(step,
     ("%s did not hold: %s"):format(step.id, outcome.because or "?"),
     { "retry", "undo this", "go on", "stop" })
   if choice == "retry" then return nil, "again" end

@@ -12,8 +12,11 @@ local sys = require "vm.sys"
 local M = {}
 
 --- Whether a proof still counts: proved by this process, and not too long ago.
+-- A person's word counts until the step is proved again.
 function M.is_fresh(session, step)
-  local proved = session.state:step(step.id).proved
+  local known = session.state:step(step.id)
+  local proved = known.proved
+  if known.how == "settled" then return true end
   if not proved or proved.drive ~= session.state.drive then return false end
   return not step.good_for_ms or sys.time() - proved.time <= step.good_for_ms
 end

@@ -90,6 +90,30 @@ function Session:progress(step, text)
   end
 end
 
+--- Waits for a line at the terminal. A view shows the question itself; without
+-- one the prompt does.
+---@async
+function Session:read_line(_, prompt)
+  local view = self.view
+  local line = self.terminal:line(not view and prompt or nil)
+  if view and view.answered then view:answered() end
+  return line
+end
+
+--- Asks until one of the choices is typed, in full or by its first letter.
+---@async
+---@param choices string[]
+function Session:choose(step, question, choices)
+  local asked = ("%s [%s]"):format(question, table.concat(choices, " / "))
+  while true do
+    if self.view then self.view:ask(asked, step.id) end
+    local typed = self:read_line(step, asked .. " "):lower()
+    for _, choice in ipairs(choices) do
+      if typed == choice or typed == choice:sub(1, 1) then return choice end
+    end
+  end
+end
+
 --- The context in which goal functions of a step run.
 ---@param phase "check"|"plan"|"run"|"undo"
 ---@param more? table  perform, overlay, evidence

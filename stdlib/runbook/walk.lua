@@ -32,8 +32,8 @@ end
 
 local function ask_first(session, step)
   if not session.ask_each or step_of.is_over(session, step) then return end
-  local choice = session.terminal:choose(("step %s, %s"):format(step.id,
-                                         step.title), { "go", "stop" })
+  local choice = session:choose(step, ("step %s, %s"):format(step.id,
+                                step.title), { "go", "stop" })
   if choice == "stop" then
     return { exit = 6, outcome = "waiting", step = step,
              because = "stopped before this step, as asked" }

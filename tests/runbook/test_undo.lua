@@ -85,7 +85,7 @@ end)
 test("on_failure ask: the answer at the terminal counts", function(t)
   for choice, exit in pairs { retry = 0, ["undo this"] = 5, stop = 1 } do
     local case <close> = cases.new()
-    local person = { choose = function() return choice end,
+    local person = { line = function() return choice end,
                      close = function() end }
     t.equal(case:run(three(case, { kind = "ask" }), { terminal = person }), exit,
             choice)

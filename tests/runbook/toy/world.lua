@@ -179,12 +179,18 @@ end
 
 -- Books ---------------------------------------------------------------------------
 
+-- What the archive of a toy run holds: enough for commands that read it.
+local SOURCE = [[
+runbook "toy" {}
+step "8. Ask" { approve = { "Go?" }, verify = function() return true end }
+]]
+
 --- A book from a list of steps (and parallels with `steps`). Needs default to
 -- the item above, ids are given.
 function M.book(items, more)
   local book = {
-    name = "toy", version = "1", file = "toy.lua", text = "-- toy",
-    sources = { ["toy.lua"] = "-- toy" }, fingerprint = "toy", params = {},
+    name = "toy", version = "1", file = "toy.lua", text = SOURCE,
+    sources = { ["toy.lua"] = SOURCE }, fingerprint = "toy", params = {},
     clusters = {}, workloads = {}, bridges = {}, items = items, steps = {},
   }
   for name, value in pairs(more or {}) do book[name] = value end

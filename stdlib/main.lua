@@ -74,6 +74,7 @@ local function run_command(name, words)
   end
   if opts.help then
     sys.out(options.help(command))
+    if command.more_help then sys.out(command.more_help(opts, args)) end
     return 0
   end
   if opts.state then require("base.state").set(opts.state) end

@@ -62,6 +62,9 @@ local function load(opts, path)
   })
 end
 
+--- `FILE --help` lists the runbook's own parameters.
+function M.more_help(...) return require "runbook.params".more_help(...) end
+
 function M.run(opts, args)
   collectgarbage("setpause", SHORT_LIFE)
   if #args ~= 1 then

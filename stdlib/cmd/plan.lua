@@ -25,6 +25,9 @@ local M = {
   }),
 }
 
+--- `FILE --help` lists the runbook's own parameters.
+function M.more_help(...) return require "runbook.params".more_help(...) end
+
 function M.run(opts, args)
   if #args ~= 1 then return command.wrong_usage(M) end
   local book = command.load(opts, args[1])

@@ -21,6 +21,9 @@ local M = {
   }),
 }
 
+--- `FILE --help` lists the runbook's own parameters.
+function M.more_help(...) return require "runbook.params".more_help(...) end
+
 function M.run(opts, args)
   if #args ~= 1 then return command.wrong_usage(M) end
   local options, why = command.drive_options(opts)

@@ -120,7 +120,10 @@ function Writer:object(value)
     self:table(goal.definition(value))
   elseif name == "step" or name == "parallel" then
     self:put("step " .. value.title)
+  elseif name == "frozen" and self.seen[value] then
+    self:put("table again")
   elseif name == "frozen" then
+    self.seen[value] = true
     local copy = {}
     for key, item in pairs(value) do copy[key] = item end
     self:table(copy)

@@ -211,6 +211,19 @@ function M.gather(pairs_given, file)
   return given
 end
 
+--- Sorts names as the text declares them.
+local function in_order(book, names)
+  local fields = {}
+  for _, call in ipairs(require "runbook.outline".of(book.text).calls) do
+    if call.name == "params" and call.body then fields = call.body.fields end
+  end
+  local function place(name)
+    local at = fields[name] or { line = 0, col = 0 }
+    return ("%08d %08d %s"):format(at.line, at.col, name)
+  end
+  table.sort(names, function(a, b) return place(a) < place(b) end)
+end
+
 --- The parameters of a book as lines for `run FILE --help`.
 ---@return string
 function M.help(book)
@@ -219,7 +232,7 @@ function M.help(book)
     names[#names + 1] = name
     width = math.max(width, #name + 1 + #types.says(param.field))
   end
-  table.sort(names)
+  in_order(book, names)
   for _, name in ipairs(names) do
     local field = book.params[name].field
     local default = field.default
@@ -235,6 +248,20 @@ function M.help(book)
   end
   if #lines == 0 then return "  (this runbook takes no parameters)" end
   return table.concat(lines, "\n")
+end
+
+--- What `COMMAND FILE --help` adds to the help of the command.
+---@async
+---@return string
+function M.more_help(opts, args)
+  if not args[1] then return "" end
+  local book, problems = require "runbook.load".book(args[1], {
+    lenient = true, blind = true, recipes = opts.recipes, once = true,
+  })
+  if not book then return "\n" .. require "runbook.problems".text(problems) end
+  local text = ("\nParameters of %s:\n%s\n"):format(book.name, M.help(book))
+  book:close()
+  return text
 end
 
 return M

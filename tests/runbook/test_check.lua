@@ -63,6 +63,16 @@ test("check exits 3 when something is wrong, and 0 otherwise", function(t)
   t.match(out.stdout, "good 1.0.0: 1 step, no problems")
 end)
 
+test("FILE --help lists the parameters of the file", function(t)
+  local out = assert(sys.run { sys.executable(), "run", "--help",
+    FOLDER .. "secrets.lua" })
+  t.equal(out.code, 0)
+  t.match(out.stdout, "nothing was contacted") -- it has errors: they are told
+  out = assert(sys.run { sys.executable(), "check", "scripts/event-bus.lua",
+    "--help" })
+  t.match(out.stdout, "Parameters of event%-bus:\n  %-p old=text")
+end)
+
 test("check -o json is one object", function(t)
   local out = assert(sys.run { sys.executable(), "check", FOLDER .. "words.lua",
     "-o", "json" })

@@ -14,6 +14,12 @@ end
 --- Are effects only recorded now?
 function M.is_planning() return context.get().phase == "plan" end
 
+--- May anything be written now?
+function M.may_write()
+  local now = context.get()
+  return now.perform ~= nil and not now.read_only and now.phase ~= "plan"
+end
+
 --- "apps.x/0, apps.x/1 and 3 more".
 function M.some(list, most)
   most = most or 4

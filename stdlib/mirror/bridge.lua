@@ -7,12 +7,14 @@ local context = require "base.context"
 local effect = require "base.effect"
 local err = require "base.err"
 local question = require "base.question"
+local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local carry = require "mirror.carry"
 local ledger = require "mirror.ledger"
 local map = require "mirror.map"
 local names = require "mirror.names"
 local place = require "mirror.place"
+local record = require "mirror.record"
 local readings = require "mirror.readings"
 local side = require "mirror.side"
 local topic = require "mirror.topic"
@@ -157,6 +159,16 @@ end
 --- Writes records into the bridge's topic. Only inside effects.
 ---@async
 function M:say(list) return self:topic():write(list, true) end
+
+--- Asks the engine to write its progress down at once, where writing is
+-- allowed; elsewhere its own pace must do.
+---@async
+function M:hurry()
+  if answer.may_write() then
+    return self:say { { record.key.ask, { time = sys.time() } } }
+  end
+  return true
+end
 
 --- The name of the cluster that writes a topic, or "turning".
 ---@async

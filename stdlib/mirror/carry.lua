@@ -12,6 +12,8 @@ local proof = require "mirror.proof"
 
 local M = {}
 
+local SETTLE_MS = 3000 -- for progress that is made but not yet written down
+
 local function refuse(kind, format, ...)
   return nil, err.new {
     kind = kind, origin = "bridge", message = format:format(...),
@@ -19,18 +21,18 @@ local function refuse(kind, format, ...)
 end
 
 --- A group with members cannot be moved; says who they are.
-local function must_be_empty(cluster, group)
-  local found, why = cluster:client("read"):describe_groups { group }
-  if not found then return nil, why end
+local function must_be_empty(cluster, name)
+  local group = cluster:group(name)
+  local idle, why = group:is_idle()
+  if idle == nil then return nil, why end
+  if idle then return true end
   local members = {}
-  for _, member in ipairs(found[1] and found[1].members or {}) do
+  for _, member in ipairs(group:members() or {}) do
     members[#members + 1] = ("%s at %s"):format(member.client_id
       or member.member_id, tostring(member.host))
   end
-  local state = found[1] and found[1].state
-  if #members == 0 and state ~= "Stable" then return true end
-  return refuse("conflict", "group %s is live on %s: %s", group, cluster.name,
-    #members > 0 and answer.some(members) or "state " .. tostring(state))
+  return refuse("conflict", "group %s is live on %s: %s", name, cluster.name,
+    #members > 0 and answer.some(members) or tostring(group:state()))
 end
 
 --- Positions on the way: what the group has where it was, topic names on both
@@ -78,15 +80,16 @@ local function sides(moves, name)
   return list
 end
 
-local function translate(bridge, book, moves, to, problems)
+--- Gives each move its place; those without one are named in `problems`.
+local function place(bridge, book, moves, to, problems)
   local at = bridge:side_of(bridge:other(to))
   local placed = {}
   for _, move in ipairs(moves) do
     local exact = map.of(book, move.source, move.partition)
-    local place, why = nil, "no leg yet"
-    if exact then place, why = exact:lookup(move.here.offset, at) end
-    if place then
-      move.there.offset = place
+    local offset, why = nil, "no leg yet"
+    if exact then offset, why = exact:lookup(move.here.offset, at) end
+    if offset then
+      move.there.offset = offset
       placed[#placed + 1] = move
     else
       problems[#problems + 1] = ("%s/%d: %s"):format(move.source,
@@ -94,6 +97,18 @@ local function translate(bridge, book, moves, to, problems)
     end
   end
   return placed
+end
+
+--- Places, once the engine has written down how far it is.
+local function translate(bridge, book, moves, to, problems)
+  local placed = place(bridge, book, moves, to, {})
+  if #placed == #moves then return placed end
+  bridge:hurry()
+  bridge:topic():await(SETTLE_MS, function(now)
+    placed = place(bridge, now, moves, to, {})
+    return #placed == #moves
+  end)
+  return place(bridge, bridge:topic().ledger, moves, to, problems)
 end
 
 --- Keeps the moves that are proven; the others are named in `problems`.

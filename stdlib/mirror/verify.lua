@@ -22,6 +22,7 @@ local OTHER = { from = "to", to = "from" }
 local function id_of(range) return range.topic .. "/" .. range.partition end
 
 local function take_digest(range, side, options)
+  if range.lo[side] >= range.hi[side] then return {} end
   local leader, why = range.bridge:wire(side):leader(range.name[side],
     range.partition)
   if not leader then return nil, why end
@@ -38,11 +39,16 @@ local function both(range, options)
   for index, side in ipairs { "from", "to" } do
     local copy = {}
     for key, value in pairs(options) do copy[key] = value end
-    work[index] = function() return take_digest(range, side, copy) end
+    work[index] = function()
+      return table.pack(take_digest(range, side, copy))
+    end
   end
   local found, why = task.together(work)
   if not found then return nil, why end
-  return { from = found[1], to = found[2] }
+  for _, one in ipairs(found) do
+    if not one[1] then return nil, one[2] end
+  end
+  return { from = found[1][1], to = found[2][1] }
 end
 
 --- The first chunk that differs, by side, or nil.
@@ -83,30 +89,33 @@ local function bounds(range, book)
   return low and other and true or nil
 end
 
---- Waits until the engine has said where the copy's log ends now.
+--- What the engine wrote last of a partition, or where its leg began.
+local function position(book, range)
+  local part = book:partition(range.topic, range.partition)
+  local leg = part.legs[part.last]
+  local at = part.at
+  if at and at.leg == leg.leg and at.source then return at end
+  local reads, writes = ledger.sides(leg)
+  return { source = leg.start[reads], target = leg.start[writes],
+    state = at and at.state, text = at and at.text }
+end
+
+--- Waits until the engine has accounted for all that the target held when this
+-- began; a pair of positions, and what is wrong if it does not come to that.
 local function settle(range, stop)
   local bridge = range.bridge
   local found, why = bridge:topic():await(SETTLE_MS, function(book)
-    local part = book:partition(range.topic, range.partition)
-    local leg = part.legs[part.last]
-    local reads, writes = ledger.sides(leg)
-    local at = part.at and part.at.leg == leg.leg and part.at.source
-      and part.at or { source = leg.start[reads], target = leg.start[writes] }
-    if at.target >= stop[writes] or at.state == "stopped" then
-      return { [reads] = at.source, [writes] = at.target,
-        text = at.state == "stopped" and at.text }
-    end
+    local at = position(book, range)
+    local ended = at.state == "stopped"
+      or book.wanted and book.wanted.state == "closed"
+    return (at.target >= stop or ended) and at
   end)
-  if found then return found end
+  if found then return found, found.state == "stopped" and found.text end
   if why.kind ~= "timeout" then return nil, why end
-  local _, writes = ledger.sides(bridge:topic().ledger:leg(range.topic,
-    range.partition))
-  return nil, err.new {
-    kind = "conflict", origin = "bridge",
-    message = ("%s: %s holds offsets up to %d that the bridge has not "
-      .. "accounted for (%s)"):format(id_of(range),
-      bridge:cluster(writes).name, stop[writes] - 1, bridge:engine_line()),
-  }
+  found = position(bridge:topic().ledger, range)
+  return found, ("%s: the bridge has accounted for target offsets below %d "
+    .. "only, and the log ends at %d (%s)"):format(id_of(range), found.target,
+    stop, bridge:engine_line())
 end
 
 local function show(rec)
@@ -266,16 +275,19 @@ local function one_range(bridge, book, name, number)
     return nil, why and tostring(why)
       or id_of(range) .. ": nothing is on both sides any more"
   end
-  local _, writes = ledger.sides(leg)
-  local stop
-  stop, why = bridge:wire(writes):log_end(range.name[writes], number)
+  local reads, writes = ledger.sides(leg)
+  local wire, there = bridge:wire(writes), range.name[writes]
+  local stop, at
+  stop, why = wire:log_end(there, number)
   if not stop then return nil, tostring(why) end
-  local passed
-  passed, why = settle(range, { [writes] = stop })
-  if not passed then return nil, tostring(why) end
-  range.hi = { from = passed.from, to = passed.to }
-  range.hi[writes] = math.max(range.hi[writes], stop)
-  range.halted = passed.text
+  at, range.wrong = settle(range, stop)
+  if not at then return nil, tostring(range.wrong) end
+  stop, why = wire:log_end(there, number)
+  if not stop then return nil, tostring(why) end
+  local ended = range.wrong or book.wanted and book.wanted.state == "closed"
+  range.hi = {
+    [reads] = at.source, [writes] = ended and stop or math.min(stop, at.target),
+  }
   return range
 end
 
@@ -295,8 +307,8 @@ local function check_one(range, compacted, result)
   else
     result.records = result.records + records
   end
-  if range.halted then
-    result.problems[#result.problems + 1] = range.halted
+  if range.wrong then
+    result.problems[#result.problems + 1] = range.wrong
   end
   result.partitions = result.partitions + 1
 end

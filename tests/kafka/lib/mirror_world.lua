@@ -9,6 +9,9 @@ local context = require "base.context"
 local cluster = require "kafka.cluster"
 
 local here = ...
+
+local function make_folder(path) assert(sys.mkdir(path, { parents = true })) end
+
 local M = {}
 M.__index = M
 
@@ -216,6 +219,19 @@ end
 --- Starts the engine as `open` does.
 function M:start_engine(road)
   return self.t.ok(place.launch(road.name))
+end
+
+--- Another engine of the same bridge, as on a machine of its own (a state
+-- folder of its own); close what it gives after waiting for its end.
+function M:rival_engine(road, name, env)
+  local state = self.dir .. "/state-" .. name
+  make_folder(state)
+  return self.t.ok(sys.spawn {
+    args = { sys.executable(), "mirror", "--config",
+      place.path(road.name, "json"), "--state", state },
+    env = env, stdin = "null", stdout = state .. "/log",
+    stderr = state .. "/log", detached = true,
+  })
 end
 
 --- Keeps appending to partitions { topic, partition } of a cluster until it is

@@ -1,0 +1,156 @@
+--- The audit is audited: a planted loss, double, swap, flipped header, flipped
+-- timestamp must be reported by same_records, and shown; a map that is off by
+-- one, a live group and a position beyond the proven one must be refused by
+-- carry_offsets.
+
+local task = require "vm.task"
+local map = require "mirror.map"
+
+local test = ...
+local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
+local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
+
+--- What is done to the records of a copy, and what must be said of it.
+local PLANTS = {
+  loss = { function(list) table.remove(list, 1234) end, "offset 1233 " },
+  double = { function(list) table.insert(list, 1235, list[1234]) end,
+    "offset 1234 " },
+  swap = { function(list)
+    list[1234], list[1235] = list[1235], list[1234]
+  end, "offset 1233 " },
+  header = { function(list)
+    list[1234].headers = { { name = "n", value = "flipped" } }
+  end, "differs in headers: old has offset 1233 " },
+  timestamp = { function(list)
+    list[1234].timestamp = list[1234].timestamp + 1
+  end, "differs in timestamp: old has offset 1233 " },
+}
+
+local function remake(t, world, name)
+  for _, one in ipairs(t.ok(world.new:client("write"):delete_topics {
+    name })) do
+    t.ok(not one.err, one.err)
+  end
+  for _ = 1, 100 do
+    local done = t.ok(world.new:client("write"):create_topics {
+      { name = name, partitions = 1, replication = 1 },
+    })
+    if not done[1].err then return end
+    task.sleep(100)
+  end
+  t.fail("could not make the topic again")
+end
+
+test("same_records reports every planted mistake", function(t)
+  local world <close> = world_of.new(t)
+  local old = world.old
+  local kinds = {}
+  for kind in pairs(PLANTS) do kinds[#kinds + 1] = kind end
+  table.sort(kinds)
+  for _, kind in ipairs(kinds) do
+    world:create(old, { { name = "apps." .. kind } })
+    world:append(old, world.records("apps." .. kind, 0, 0, 3000),
+      { codec = "lz4" })
+  end
+  local road = world:bridge { topics = { "apps.*" } }
+  world:reach(road:open())
+  world:settle(road)
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+  world:reach(road:closed())
+  for _, kind in ipairs(kinds) do
+    local name = "apps." .. kind
+    local list = world:read(old, name, 0)
+    for index, rec in ipairs(list) do
+      list[index] = { topic = name, partition = 0, key = rec.key,
+        value = rec.value, headers = rec.headers, timestamp = rec.timestamp }
+    end
+    PLANTS[kind][1](list)
+    remake(t, world, name)
+    world:append(world.new, list)
+  end
+  answer = t.ok(road:same_records())
+  t.ok(not answer.ok, "nothing was noticed")
+  local said = {}
+  for _, one in ipairs(answer.seen.differences) do
+    said[one.topic] = ("differs in %s: old has %s; new has %s"):format(
+      one.part, one.from, one.to)
+    t.note(one.topic .. " " .. said[one.topic])
+  end
+  for _, kind in ipairs(kinds) do
+    t.match(said["apps." .. kind] or "not reported",
+      (PLANTS[kind][2]:gsub("%p", "%%%0")))
+  end
+end)
+
+local function alter(t, at, group, list)
+  for _, one in ipairs(t.ok(at:client("write"):alter_group_offsets(group,
+    list))) do
+    t.ok(not one.err, one.err)
+  end
+end
+
+test("carry_offsets refuses what is not proven", function(t)
+  local world <close> = world_of.new(t)
+  local old, new = world.old, world.new
+  world:create(old, { { name = "apps.a" }, { name = "apps.mixed" },
+    { name = "apps.none" } })
+  world:append(old, world.records("apps.a", 0, 0, 500))
+  for n = 0, 4 do
+    world:append(old, world.records("apps.mixed", 0, n * 100, 100),
+      { transaction = n % 2 == 0 and "commit" or "abort" })
+  end
+  local road = world:bridge { topics = { "apps.*" } }
+  world:reach(road:open())
+  world:settle(road)
+  local positions = {
+    { topic = "apps.a", partition = 0, offset = 250, metadata = "kept" },
+    { topic = "apps.mixed", partition = 0, offset = 250 },
+    { topic = "apps.none", partition = 0, offset = 0 },
+  }
+  alter(t, old, "g", positions)
+
+  -- A map that is off by one.
+  local honest = map.lookup
+  map.lookup = function(...)
+    local place, why = honest(...)
+    return place and place + 1, why
+  end
+  local done, why = road:carry_offsets("g", { to = new })
+  map.lookup = honest
+  t.fails("conflict", done, why)
+  t.match(why, "apps.a/0: position 250 is not proven at 251")
+  t.match(why, "apps.mixed/0: position 250 is not proven")
+  t.equal(#t.ok(new:client("read"):group_offsets("g", { stable = true })), 0)
+
+  -- The honest one; twice, the second time nothing is left to do.
+  t.equal(t.ok(road:carry_offsets("g", { to = new }))[1].exactly, 3)
+  t.ok(road:carry_offsets("g", { to = new }))
+  local carried = {}
+  for _, one in ipairs(t.ok(new:client("read"):group_offsets("g",
+    { stable = true }))) do
+    carried[one.topic] = one
+  end
+  t.equal(carried["apps.a"].offset, 250)
+  t.equal(carried["apps.a"].metadata, "kept")
+  t.equal(carried["apps.none"].offset, 0)
+  -- 300 records committed, 250 = 49 records into the third transaction
+  t.equal(carried["apps.mixed"].offset, t.ok(road:translate(positions[2],
+    { to = new })).offset)
+  local answer = t.ok(road:carried { "g", to = new }:check({}))
+  t.ok(answer.ok, answer.text)
+
+  -- A group that stands further on the target than can be proven.
+  alter(t, new, "g", { { topic = "apps.a", partition = 0, offset = 300 } })
+  done, why = road:carry_offsets("g", { to = new })
+  t.fails("conflict", done, why)
+  t.match(why, "stands at 300 already, beyond the proven position 250")
+
+  -- What is not copied yet has no place.
+  world:kill_engine(road)
+  world:append(old, world.records("apps.a", 0, 500, 100))
+  alter(t, old, "late", { { topic = "apps.a", partition = 0, offset = 550 } })
+  done, why = road:carry_offsets("late", { to = new })
+  t.fails("conflict", done, why)
+  t.match(why, "not copied yet")
+end)

@@ -357,8 +357,11 @@ int tsh_host_run(tsh_host *host, const char *path, int argc, char **argv,
 int tsh_host_eval(tsh_host *host, const char *text, size_t length,
                   const char *chunk_name, int argc, const tsh_buf *argv,
                   tsh_buf *result, tsh_err *err) {
-  struct program program = {.text = text, .length = length, .argc = argc,
-                            .chunk_name = chunk_name, .values = argv};
+  struct program program = {.text = text,
+                            .length = length,
+                            .argc = argc,
+                            .chunk_name = chunk_name,
+                            .values = argv};
   int rc = run_program(host, &program, err);
   const char *value;
 

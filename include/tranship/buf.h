@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 typedef struct tsh_buf {
-  char *data;   /* NULL while empty; else data[length] is '\0' */
+  char *data; /* NULL while empty; else data[length] is '\0' */
   size_t length;
   size_t capacity;
   size_t limit; /* bytes it may hold, the terminator not counted */

@@ -5,12 +5,7 @@
 #ifndef TRANSHIP_LOG_H
 #define TRANSHIP_LOG_H
 
-typedef enum tsh_level {
-  TSH_DEBUG,
-  TSH_INFO,
-  TSH_WARN,
-  TSH_ERROR
-} tsh_level;
+typedef enum tsh_level { TSH_DEBUG, TSH_INFO, TSH_WARN, TSH_ERROR } tsh_level;
 
 void tsh_log(tsh_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

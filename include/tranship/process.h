@@ -19,11 +19,11 @@ typedef struct tsh_spawn {
   const int *streams; /* stdin, stdout, stderr; -1: nothing there */
   const int *keep;    /* descriptors it inherits as 3, 4, ... */
   int keep_count;
-  bool detached;      /* a session of its own */
+  bool detached; /* a session of its own */
 } tsh_spawn;
 
-int tsh_process_start(tsh_process **out, tsh_loop *loop,
-                      const tsh_spawn *spawn, tsh_err *err);
+int tsh_process_start(tsh_process **out, tsh_loop *loop, const tsh_spawn *spawn,
+                      tsh_err *err);
 int tsh_process_pid(const tsh_process *process);
 int tsh_process_kill(tsh_process *process, int number, tsh_err *err);
 void tsh_process_close(tsh_process *process);

@@ -46,10 +46,14 @@ static void errno_finds_its_kind(void **state) {
     tsh_kind kind;
     bool retriable;
   } rows[] = {
-      {ENOENT, TSH_NOT_FOUND, false},     {EEXIST, TSH_EXISTS, false},
-      {EACCES, TSH_DENIED, false},        {EAGAIN, TSH_CONFLICT, false},
-      {ETIMEDOUT, TSH_TIMEOUT, true},     {ENOMEM, TSH_NO_MEMORY, false},
-      {ECONNREFUSED, TSH_UNAVAILABLE, true}, {EPIPE, TSH_CLOSED, false},
+      {ENOENT, TSH_NOT_FOUND, false},
+      {EEXIST, TSH_EXISTS, false},
+      {EACCES, TSH_DENIED, false},
+      {EAGAIN, TSH_CONFLICT, false},
+      {ETIMEDOUT, TSH_TIMEOUT, true},
+      {ENOMEM, TSH_NO_MEMORY, false},
+      {ECONNREFUSED, TSH_UNAVAILABLE, true},
+      {EPIPE, TSH_CLOSED, false},
       {ENOSPC, TSH_IO, false},
   };
   tsh_err err;

@@ -15,8 +15,8 @@
 static const char metatable[] = "box";
 
 enum {
-  STEP = 1000,          /* instructions between two looks */
-  LOOKS_PER_CLOCK = 4,  /* asking for the time costs more than a look */
+  STEP = 1000,         /* instructions between two looks */
+  LOOKS_PER_CLOCK = 4, /* asking for the time costs more than a look */
   GRACE_INSTRUCTIONS = 1000000,
   GRACE_MEMORY = 1 << 20,
   DEFAULT_MEMORY = 64 << 20,
@@ -172,9 +172,8 @@ void tsh_box_usage(lua_State *L, const tsh_box *box) {
   lua_setfield(L, -2, "instructions");
   lua_pushinteger(L, box->output - box->output_left);
   lua_setfield(L, -2, "output");
-  lua_pushinteger(L, used > box->memory_base
-                         ? (lua_Integer)(used - box->memory_base)
-                         : 0);
+  lua_pushinteger(
+      L, used > box->memory_base ? (lua_Integer)(used - box->memory_base) : 0);
   lua_setfield(L, -2, "memory");
 }
 

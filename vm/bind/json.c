@@ -27,8 +27,8 @@ static void guard_release(void *body) {
   tsh_buf_fini(&g->text);
 }
 
-static const tsh_class guard_class = {
-    "json.tree", sizeof(guard), guard_release, NULL};
+static const tsh_class guard_class = {"json.tree", sizeof(guard), guard_release,
+                                      NULL};
 
 /* Closed on every way out of the function that pushes it. */
 static guard *push_guard(lua_State *L) {

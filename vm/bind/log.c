@@ -1,6 +1,6 @@
 /* vm.log: lines for those who look after the program, not its users' data. */
-#include "bind.h"
 #include "tranship/log.h"
+#include "bind.h"
 
 static int write_line(lua_State *L, tsh_level level) {
   tsh_log(level, "%s", luaL_tolstring(L, 1, NULL));
@@ -29,9 +29,9 @@ static int log_level(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"debug", log_debug}, {"info", log_info},   {"warn", log_warn},
-    {"error", log_error}, {"level", log_level}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"debug", log_debug}, {"info", log_info},
+                                     {"warn", log_warn},   {"error", log_error},
+                                     {"level", log_level}, {NULL, NULL}};
 
 int luaopen_vm_log(lua_State *L) {
   luaL_newlib(L, functions);

@@ -274,7 +274,7 @@ static int safe_xpcall(lua_State *L) {
 
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushboolean(L, 1);
-  lua_insert(L, 1);    /* true, f, handler, ... */
+  lua_insert(L, 1); /* true, f, handler, ... */
   lua_pushvalue(L, 3);
   lua_remove(L, 3);
   lua_insert(L, HANDLER); /* handler, true, f, ... */
@@ -431,12 +431,15 @@ static const luaL_Reg methods[] = {{"load", box_load},
                                    {"usage", box_usage},
                                    {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"new", tsh_box_new},       {"fresh", sandbox_fresh},
-    {"bytecode", sandbox_bytecode},  {"spawn", box_spawn},
-    {"tostring", safe_tostring}, {"next", sorted_next},
-    {"pcall", safe_pcall},      {"xpcall", safe_xpcall},
-    {NULL, NULL}};
+static const luaL_Reg functions[] = {{"new", tsh_box_new},
+                                     {"fresh", sandbox_fresh},
+                                     {"bytecode", sandbox_bytecode},
+                                     {"spawn", box_spawn},
+                                     {"tostring", safe_tostring},
+                                     {"next", sorted_next},
+                                     {"pcall", safe_pcall},
+                                     {"xpcall", safe_xpcall},
+                                     {NULL, NULL}};
 
 /* Pushes library.name. */
 static void push_field(lua_State *L, const char *library, const char *name) {

@@ -70,12 +70,11 @@ static int secret_label(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"fingerprint", secret_fingerprint},
-                                   {"label", secret_label},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"fingerprint", secret_fingerprint}, {"label", secret_label}, {NULL, NULL}};
 
-static const tsh_class secret_class = {"secret", sizeof(secret),
-                                       secret_release, methods, true};
+static const tsh_class secret_class = {"secret", sizeof(secret), secret_release,
+                                       methods, true};
 
 const char *tsh_bind_secret(lua_State *L, int index, size_t *length) {
   secret *s = tsh_bind_test(L, index, &secret_class);
@@ -282,14 +281,13 @@ static const luaL_Reg metamethods[] = {{"__tostring", secret_tostring},
                                        {"__len", secret_refuse},
                                        {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"new", secret_new},
-    {"from_env", secret_from_env},
-    {"from_file", secret_from_file},
-    {"from_terminal", secret_from_terminal},
-    {"redact", redact},
-    {"is", is_secret},
-    {NULL, NULL}};
+static const luaL_Reg functions[] = {{"new", secret_new},
+                                     {"from_env", secret_from_env},
+                                     {"from_file", secret_from_file},
+                                     {"from_terminal", secret_from_terminal},
+                                     {"redact", redact},
+                                     {"is", is_secret},
+                                     {NULL, NULL}};
 
 int luaopen_vm_secret(lua_State *L) {
   static const unsigned char zero[KEY_BYTES];

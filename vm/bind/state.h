@@ -2,7 +2,8 @@
  *
  * Private to vm/host.c and to the bindings that run tasks (task.c, ticket.c,
  * box.c). Other bindings need bind.h only. The pointer sits in the extra space
- * of every Lua thread, so that any function finds it without a registry look. */
+ * of every Lua thread, so that any function finds it without a registry look.
+ */
 #ifndef TRANSHIP_BIND_STATE_H
 #define TRANSHIP_BIND_STATE_H
 

@@ -113,13 +113,17 @@ static int sys_executable(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"env", sys_env},           {"time", sys_time},
-    {"hostname", sys_hostname}, {"user", sys_user},
-    {"pid", sys_pid},           {"isatty", sys_isatty},
-    {"tty_size", sys_tty_size}, {"out", sys_out},
-    {"errout", sys_errout},     {"executable", sys_executable},
-    {NULL, NULL}};
+static const luaL_Reg functions[] = {{"env", sys_env},
+                                     {"time", sys_time},
+                                     {"hostname", sys_hostname},
+                                     {"user", sys_user},
+                                     {"pid", sys_pid},
+                                     {"isatty", sys_isatty},
+                                     {"tty_size", sys_tty_size},
+                                     {"out", sys_out},
+                                     {"errout", sys_errout},
+                                     {"executable", sys_executable},
+                                     {NULL, NULL}};
 
 int luaopen_vm_sys(lua_State *L) {
   luaL_newlib(L, functions);

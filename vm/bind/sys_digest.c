@@ -132,13 +132,10 @@ static int sys_from_base64(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"random", sys_random},
-                                     {"sha256", sys_sha256},
-                                     {"hmac_sha256", sys_hmac_sha256},
-                                     {"hex", sys_hex},
-                                     {"from_hex", sys_from_hex},
-                                     {"base64", sys_base64},
-                                     {"from_base64", sys_from_base64},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"random", sys_random},           {"sha256", sys_sha256},
+    {"hmac_sha256", sys_hmac_sha256}, {"hex", sys_hex},
+    {"from_hex", sys_from_hex},       {"base64", sys_base64},
+    {"from_base64", sys_from_base64}, {NULL, NULL}};
 
 void tsh_sys_register_digests(lua_State *L) { luaL_setfuncs(L, functions, 0); }

@@ -113,8 +113,8 @@ static int replace(const char *path, const char *bytes, size_t length,
                    mode_t mode, bool sync) {
   char temporary[PATH_MAX];
 
-  if (snprintf(temporary, sizeof temporary, "%s.%d.new", path,
-               (int)getpid()) >= (int)sizeof temporary) {
+  if (snprintf(temporary, sizeof temporary, "%s.%d.new", path, (int)getpid()) >=
+      (int)sizeof temporary) {
     errno = ENAMETOOLONG;
     return -1;
   }
@@ -275,17 +275,16 @@ static int sys_temporary_folder(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"cwd", sys_cwd},
-    {"realpath", sys_realpath},
-    {"read_file", sys_read_file},
-    {"write_file", sys_write_file},
-    {"mkdir", sys_mkdir},
-    {"list", sys_list},
-    {"stat", sys_stat},
-    {"remove", sys_remove},
-    {"rename", sys_rename},
-    {"temporary_folder", sys_temporary_folder},
-    {NULL, NULL}};
+static const luaL_Reg functions[] = {{"cwd", sys_cwd},
+                                     {"realpath", sys_realpath},
+                                     {"read_file", sys_read_file},
+                                     {"write_file", sys_write_file},
+                                     {"mkdir", sys_mkdir},
+                                     {"list", sys_list},
+                                     {"stat", sys_stat},
+                                     {"remove", sys_remove},
+                                     {"rename", sys_rename},
+                                     {"temporary_folder", sys_temporary_folder},
+                                     {NULL, NULL}};
 
 void tsh_sys_register_paths(lua_State *L) { luaL_setfuncs(L, functions, 0); }

@@ -16,8 +16,8 @@ enum { MOST_KEPT = 16, STREAMS = 3 };
 
 typedef struct process {
   tsh_process *process;
-  int to;                   /* our end of its stdin, or -1 */
-  tsh_feed *from, *err;     /* lines of its stdout and stderr, or NULL */
+  int to;               /* our end of its stdin, or -1 */
+  tsh_feed *from, *err; /* lines of its stdout and stderr, or NULL */
 } process;
 
 static void process_release(void *body) {
@@ -167,16 +167,17 @@ static int process_close_stdin(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg process_methods[] = {
-    {"wait", process_wait},   {"kill", process_kill},
-    {"read", process_read},   {"read_error", process_read_error},
-    {"write", process_write}, {"close_stdin", process_close_stdin},
-    {NULL, NULL}};
+static const luaL_Reg process_methods[] = {{"wait", process_wait},
+                                           {"kill", process_kill},
+                                           {"read", process_read},
+                                           {"read_error", process_read_error},
+                                           {"write", process_write},
+                                           {"close_stdin", process_close_stdin},
+                                           {NULL, NULL}};
 
 /* `process.pid` is a field; the rest are methods (the upvalue). */
 static int process_index(lua_State *L) {
-  if (lua_type(L, 2) == LUA_TSTRING &&
-      strcmp(lua_tostring(L, 2), "pid") == 0) {
+  if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "pid") == 0) {
     lua_pushinteger(L, tsh_process_pid(check_process(L)->process));
     return 1;
   }
@@ -282,9 +283,9 @@ static void read_keep(lua_State *L, start *s) {
 }
 
 static void read_options(lua_State *L, start *s) {
-  static const char *const names[] = {"args",   "env",      "cwd",
-                                      "stdin",  "stdout",   "stderr",
-                                      "detached", "keep", NULL};
+  static const char *const names[] = {"args",     "env",    "cwd",
+                                      "stdin",    "stdout", "stderr",
+                                      "detached", "keep",   NULL};
   static const char *const streams[] = {"stdin", "stdout", "stderr"};
 
   tsh_bind_options(L, 1, names);
@@ -331,9 +332,13 @@ static void close_all(int *fds) {
 }
 
 static int start_process(start *s, process *p, tsh_loop *loop, tsh_err *err) {
-  tsh_spawn spawn = {.args = s->args, .env = s->env, .cwd = s->cwd,
-                     .streams = s->child, .keep = s->keep,
-                     .keep_count = s->keep_count, .detached = s->detached};
+  tsh_spawn spawn = {.args = s->args,
+                     .env = s->env,
+                     .cwd = s->cwd,
+                     .streams = s->child,
+                     .keep = s->keep,
+                     .keep_count = s->keep_count,
+                     .detached = s->detached};
 
   for (int i = 0; i < STREAMS; i++)
     if (open_stream(s, i) < 0)
@@ -438,8 +443,10 @@ static int sys_process(lua_State *L) {
     return tsh_bind_fail(L, &err);
   }
   /* Field 22, counted from the state (3) that follows the name. */
-  sscanf(after + 2, "%*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                    "%*s %*s %*s %*s %*s %llu", &born);
+  sscanf(after + 2,
+         "%*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+         "%*s %*s %*s %*s %*s %llu",
+         &born);
   lua_createtable(L, 0, 3);
   lua_pushstring(L, state_name(after[2]));
   lua_setfield(L, -2, "state");

@@ -377,7 +377,7 @@ static int task_tostring(lua_State *L) {
   tsh_task *task = check_task(L, 1);
 
   lua_pushfstring(L, "task (%s)",
-                  !task->is_done     ? "live"
+                  !task->is_done    ? "live"
                   : task->is_failed ? "failed"
                                     : "done");
   return 1;
@@ -402,7 +402,7 @@ static int task_gc(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"cancel", task_cancel},   {"close", task_cancel}, {"tell", task_tell},
+    {"cancel", task_cancel},   {"close", task_cancel},    {"tell", task_tell},
     {"is_done", task_is_done}, {"outcome", task_outcome}, {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {{"__close", task_cancel},
@@ -410,12 +410,9 @@ static const luaL_Reg metamethods[] = {{"__close", task_cancel},
                                        {"__tostring", task_tostring},
                                        {NULL, NULL}};
 
-static const luaL_Reg functions[] = {{"spawn", task_spawn},
-                                     {"now", task_now},
-                                     {"now_us", task_now_us},
-                                     {"locals", task_locals},
-                                     {"running", task_running},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"spawn", task_spawn},   {"now", task_now},         {"now_us", task_now_us},
+    {"locals", task_locals}, {"running", task_running}, {NULL, NULL}};
 
 int luaopen_vm_task(lua_State *L) {
   luaL_newmetatable(L, metatable);

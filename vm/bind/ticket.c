@@ -246,8 +246,8 @@ static void timer_release(void *body) {
     tsh_timer_stop(t->timer);
 }
 
-static const tsh_class timer_class = {
-    "timer", sizeof(timer), timer_release, NULL};
+static const tsh_class timer_class = {"timer", sizeof(timer), timer_release,
+                                      NULL};
 
 static void timer_fired(void *user) {
   timer *t = user;

@@ -7,10 +7,9 @@
 #include <string.h>
 
 static const char *const kind_names[] = {
-    "ok",        "invalid",   "io",        "timeout",  "canceled",
-    "not found", "exists",    "auth",      "denied",   "conflict",
-    "protocol",  "no memory", "read only", "closed",   "limit",
-    "unavailable",
+    "ok",        "invalid", "io",     "timeout",     "canceled", "not found",
+    "exists",    "auth",    "denied", "conflict",    "protocol", "no memory",
+    "read only", "closed",  "limit",  "unavailable",
 };
 
 enum { KINDS = sizeof kind_names / sizeof kind_names[0] };

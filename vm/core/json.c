@@ -1,8 +1,7 @@
 /* JSON text to trees and back. */
 #include "json.h"
 
-int tsh_json_read(json_t **out, const char *text, size_t length,
-                  tsh_err *err) {
+int tsh_json_read(json_t **out, const char *text, size_t length, tsh_err *err) {
   json_error_t why;
 
   *out = json_loadb(text, length,
@@ -21,8 +20,7 @@ static int add(const char *bytes, size_t length, void *user) {
   return out->failed ? -1 : 0;
 }
 
-int tsh_json_write(const json_t *tree, int indent, tsh_buf *out,
-                   tsh_err *err) {
+int tsh_json_write(const json_t *tree, int indent, tsh_buf *out, tsh_err *err) {
   size_t flags = JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(17);
 
   flags |= indent > 0 ? JSON_INDENT((size_t)indent) : JSON_COMPACT;

@@ -57,8 +57,9 @@ void tsh_log(tsh_level level, const char *format, ...) {
   tsh_buf_init(&clean, 2 * sizeof line);
   tsh_secret_redact(line, strlen(line), &clean);
   pthread_mutex_lock(&lock);
-  sink(level, clean.failed ? "(a line too long to redact)"
-                           : tsh_buf_text(&clean), sink_user);
+  sink(level,
+       clean.failed ? "(a line too long to redact)" : tsh_buf_text(&clean),
+       sink_user);
   pthread_mutex_unlock(&lock);
   tsh_buf_fini(&clean);
 }

@@ -71,8 +71,8 @@ static uv_stdio_container_t container(int fd) {
   return c;
 }
 
-int tsh_process_start(tsh_process **out, tsh_loop *loop,
-                      const tsh_spawn *spawn, tsh_err *err) {
+int tsh_process_start(tsh_process **out, tsh_loop *loop, const tsh_spawn *spawn,
+                      tsh_err *err) {
   tsh_process *process = must_alloc(sizeof *process);
   int count = 3 + spawn->keep_count, rc;
   uv_stdio_container_t *stdio = must_alloc((size_t)count * sizeof *stdio);
@@ -118,8 +118,7 @@ void tsh_process_close(tsh_process *process) {
     uv_unref((uv_handle_t *)&process->uv); /* reaped if we are still there */
 }
 
-bool tsh_process_ended(const tsh_process *process, int64_t *code,
-                       int *number) {
+bool tsh_process_ended(const tsh_process *process, int64_t *code, int *number) {
   *code = process->code;
   *number = process->number;
   return process->is_ended;

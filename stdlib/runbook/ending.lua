@@ -143,7 +143,8 @@ local function last_words(session, verdict, exit, bridges)
   end
   say_debts(say, session.state)
   for _, bridge in ipairs(bridges) do
-    say("bridge %s: %s", bridge.bridge, bridge.text)
+    local named = bridge.text:find("^bridge ")
+    say("%s%s", named and "" or "bridge " .. bridge.bridge .. ": ", bridge.text)
   end
   for at, command in ipairs(M.next_commands(session, verdict, exit)) do
     say("%s%s", at == 1 and "next:  " or "   or  ", command)

@@ -2,7 +2,6 @@
 -- entry.lua, forward is walk.lua, back is undo.lua, the way out ending.lua.
 
 local err = require "base.err"
-local task = require "vm.task"
 local archive = require "runbook.archive"
 local answer = require "runbook.answer"
 local ending = require "runbook.ending"
@@ -16,10 +15,10 @@ local shape = require "runbook.shape"
 local state = require "runbook.state"
 local undo = require "runbook.undo"
 local walk = require "runbook.walk"
+local watching = require "runbook.watching"
 
 local M = {}
 
-local TICK_MS = 1000
 local GAP_CHOICES = { "finish", "undo this", "leave as is" }
 
 ---@class tranship.DriveOptions
@@ -77,28 +76,6 @@ local function equip(session, book, options)
   if options.make_view then show(session, options.make_view) end
 end
 
-local function footer(session)
-  local owed, back = {}, {}
-  for _, one in ipairs(session.state:debts()) do owed[#owed + 1] = one.title end
-  for _, step in ipairs(session.state:way_back(session.book)) do
-    back[#back + 1] = step.id
-  end
-  return { owed = owed, way_back = back, lag = session.lag }
-end
-
-local function start_ticking(session)
-  local ticker = session.view and task.spawn(function()
-    while true do
-      task.sleep(TICK_MS)
-      session.view:footer(footer(session))
-      session.view:tick()
-    end
-  end)
-  return setmetatable({}, { __close = function()
-    if ticker then ticker:cancel() end
-  end })
-end
-
 local function explain(thrown)
   if err.is(thrown) then return thrown end
   return err.new { kind = "bug", origin = "engine",
@@ -108,7 +85,7 @@ end
 -- Runs `fn` with signals and view, then ends the drive whatever happened.
 local function drive(session, fn)
   local _ <close> = session.interrupt:listen()
-  local _ <close> = start_ticking(session)
+  local _ <close> = watching.start(session)
   local done, verdict = xpcall(fn, explain)
   if not done then
     verdict = { exit = 1, outcome = "stopped", err = verdict,

@@ -4,6 +4,7 @@
 
 local declaration = require "runbook.declaration"
 local err = require "base.err"
+local face = require "runbook.face"
 local kinds = require "runbook.kinds"
 local schema = require "base.schema"
 
@@ -29,11 +30,37 @@ local M = {}
 ---@field args table
 ---@field def tranship.GoalDefinition
 ---@field pos? tranship.Place
-local Goal = { __name = "goal" }
-Goal.__index = Goal
-Goal.__tostring = function(self) return "goal \"" .. self.title .. "\"" end
-Goal.__newindex = function(_, name)
-  error("a goal cannot be changed: " .. tostring(name), 2)
+local Goal = {}
+
+--- What scripts may see of a goal.
+local SHOWN = { title = true, name = true, subject = true }
+
+local made_here = setmetatable({}, { __mode = "k" })
+
+local function refuse(_, name)
+  declaration.problem("E0112", nil, "a goal cannot be changed", nil,
+    { token = name })
+end
+
+--- A goal of these fields, sealed.
+local function seal(fields)
+  local sealed = setmetatable({}, {
+    __name = "goal",
+    __index = function(_, name)
+      if face.from_script(2) and not SHOWN[name] then
+        declaration.problem("E0104", nil, ("a goal has no '%s'"):format(
+          tostring(name)), "a step ensures it", { token = name })
+        return nil
+      end
+      local value = fields[name]
+      if value == nil then return Goal[name] end
+      return value
+    end,
+    __newindex = refuse,
+    __tostring = function() return "goal \"" .. fields.title .. "\"" end,
+  })
+  made_here[sealed] = true
+  return sealed
 end
 
 local QUESTIONS = { "check", "plan", "apply", "verify", "undo" }
@@ -151,10 +178,10 @@ function M.make(def, args)
     subject = first and kinds.path(read[first.name]) or kinds.path(args[1])
       or title
   end
-  local made = setmetatable({
+  local made = seal {
     title = title, name = def.name, subject = subject, args = read, def = def,
     pos = where, g = seen(def, read),
-  }, Goal)
+  }
   local current = declaration.current()
   if current then current.goals[#current.goals + 1] = made end
   return made
@@ -172,7 +199,7 @@ for _, name in ipairs(QUESTIONS) do
   end
 end
 
-function M.is(value) return getmetatable(value) == Goal end
+function M.is(value) return made_here[value] == true end
 
 local definitions = setmetatable({}, { __mode = "k" })
 
@@ -184,9 +211,7 @@ function M.definition(value) return definitions[value] end
 function M.callable(def)
   local made = setmetatable({}, {
     __call = function(_, args) return M.make(def, args) end,
-    __newindex = function()
-      declaration.problem("E0112", nil, "a goal cannot be changed")
-    end,
+    __newindex = refuse,
     __name = "goal definition", __metatable = "goal definition",
     __tostring = function() return "goal definition " .. def.name end,
   })

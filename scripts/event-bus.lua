@@ -9,13 +9,14 @@ runbook "event-bus" {
 local move = require "acme/moves".move
 
 local p = params {
-  old     = a.text     { help = "bootstrap address of the cluster to leave" },
-  new     = a.text     { help = "bootstrap address of the cluster to move to" },
-  apps    = a.text     { default = "build/apps", help = "folder of the applications" },
-  trails  = a.text     { default = ".", help = "folder in which they write down what they do" },
-  max_lag = a.count    { default = 2000, help = "records a reader may be behind" },
-  watch   = a.duration { default = "3s", help = "how long a moved application is watched" },
-  soak    = a.duration { default = "5s", help = "how long both sides stay usable" },
+  old      = a.text     { help = "bootstrap address of the cluster to leave" },
+  new      = a.text     { help = "bootstrap address of the cluster to move to" },
+  apps     = a.text     { default = "build/apps", help = "folder of the applications" },
+  trails   = a.text     { default = ".", help = "folder in which they write down what they do" },
+  max_lag  = a.count    { default = 2000, help = "records a reader may be behind" },
+  watch    = a.duration { default = "3s", help = "how long a moved application is watched" },
+  soak     = a.duration { default = "5s", help = "how long both sides stay usable" },
+  patience = a.duration { default = "30s", help = "how long a check may take until it holds" },
 }
 
 local old = cluster "old" { bootstrap = p.old, never = { "delete topics", "delete records" } }
@@ -34,7 +35,7 @@ local producer = workload "hello-world-producer" { writes = greetings, process =
 
 local road = bridge "event-bus" { from = old, to = new, topics = { "apps.*", "monitor.*" } }
 
-step "Back up what we are about to touch" { ensure = backup { old:definitions(), old:offsets() } }
+step "0. Back up what we are about to touch" { ensure = backup { old:definitions(), old:offsets() } }
 
 step "1. Reach every broker of both sides" { verify = { old:reachable(), new:reachable() } }
 step "2. See that we may do what we must"  { verify = { old:rights { "mirror" }, new:rights { "mirror", "create topics" } } }
@@ -51,7 +52,7 @@ step "6b. Move the streams app"        { ensure = move { streams, to = new, over
 
 step "7. See the readers at work" {
   verify     = { consumer:lag { at_most = p.max_lag }, streams:lag { at_most = p.max_lag } },
-  steady     = p.watch,
+  steady     = p.watch, timeout = p.patience,
   on_failure = undo_to(arrived),
 }
 
@@ -59,18 +60,19 @@ step "8. Move the producer" { needs = { arrived }, ensure = move { producer, to 
 
 step "9. See the writers at work" {
   verify     = { producer:rate { at_least = "1000/s" }, road:lag { at_most = p.max_lag } },
+  timeout    = p.patience,
   on_failure = "undo all",
 }
 
-step "Live with both sides" {
+step "9a. Live with both sides" {
   verify     = { producer:rate { at_least = "1000/s" }, streams:lag { at_most = p.max_lag },
                  consumer:lag { at_most = p.max_lag }, road:same_records {} },
-  steady     = p.soak,
+  steady     = p.soak, timeout = p.patience,
   on_failure = "undo all",
 }
 
-point_of_no_return "The old cluster stops being a way back" {
+point_of_no_return "9b. The old cluster stops being a way back" {
   approve = { "Both sides agreed for " .. p.soak .. ". Close the bridge?", within = "1h" },
 }
-step "Close the bridge"      { ensure = road:closed() }
-step "Retire the old cluster" { ensure = old:retired { quiet = "3s" } }
+step "9c. Close the bridge"      { ensure = road:closed() }
+step "9d. Retire the old cluster" { ensure = old:retired { quiet = "3s" } }

@@ -3,6 +3,8 @@
 
 local test = ...
 
+local kafka = require "vm.kafka"
+
 local stages = dofile "tests/world/stage.lua"
 
 local RECORDS = "6000"
@@ -24,7 +26,7 @@ end
 
 --- Copies a topic to `new` afresh, with one fault.
 local function forge(stage, topic, fault)
-  local client = stage:client "new"
+  local client <close> = stage.t.ok(kafka.open { bootstrap = stage.new })
   client:delete_topics { topic }
   stage:wait_for("deletion", function()
     return next(client:describe_topics { topic }) == nil

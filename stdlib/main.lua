@@ -4,8 +4,6 @@
 
 local sys = require "vm.sys"
 
-local M = {}
-
 local EXIT_WRONG = 3 -- script, parameters or command line wrong
 
 -- What `tranship --help` lists, in the order a newcomer needs it.
@@ -74,6 +72,7 @@ local function run_command(name, words)
   end
   if opts.help then
     sys.out(options.help(command))
+    if command.more_help then sys.out(command.more_help(opts, args) or "") end
     if command.more_help then sys.out(command.more_help(opts, args)) end
     return 0
   end

@@ -7,6 +7,12 @@
 #   tests/kafka/*.lua              label kafka    start brokers of their own
 #   tests/world/apps/*.c           programs of the world, not tests
 
+# Under TSAN everything takes five to ten times as long.
+set(core_timeout 120)
+if(TRANSHIP_SANITIZE MATCHES thread)
+  set(core_timeout 600)
+endif()
+
 option(TRANSHIP_CORE_TESTS "build the tests of the core (needs cmocka)" ON)
 
 if(TRANSHIP_CORE_TESTS)
@@ -19,7 +25,8 @@ if(TRANSHIP_CORE_TESTS)
     target_link_libraries(${name} PRIVATE transhipcore PkgConfig::cmocka)
     add_test(NAME core/${name} COMMAND ${name}
       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
-    set_tests_properties(core/${name} PROPERTIES LABELS core TIMEOUT 120)
+    set_tests_properties(core/${name} PROPERTIES LABELS core
+      TIMEOUT ${core_timeout})
   endforeach()
 endif()
 

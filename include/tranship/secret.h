@@ -1,8 +1,8 @@
 /* Secrets: bytes in locked, undumped memory, wiped when they are released.
  *
- * Every live secret is known to one list of the process, through which text
- * that leaves it (log, journal, report, errors) is redacted. Any thread may
- * call these functions; the bytes of one secret never change. */
+ * Every published secret is known to one list of the process, through which
+ * text that leaves it (log, journal, report, errors) is redacted. Any thread
+ * may call these functions. */
 #ifndef TRANSHIP_SECRET_H
 #define TRANSHIP_SECRET_H
 
@@ -17,8 +17,10 @@ typedef struct tsh_secret tsh_secret;
  * redaction passes over them. */
 #define TSH_SECRET_SHORTEST 4
 
-/* An empty secret with room for `length` bytes, to be filled at once. */
+/* A secret with room for `length` bytes, to be filled by its maker, and then
+ * published: from then on its bytes never change, and are redacted. */
 int tsh_secret_new(tsh_secret **out, size_t length, tsh_err *err);
+void tsh_secret_publish(tsh_secret *secret);
 char *tsh_secret_bytes(tsh_secret *secret);
 size_t tsh_secret_length(const tsh_secret *secret);
 void tsh_secret_free(tsh_secret *secret); /* wipes; NULL is fine */

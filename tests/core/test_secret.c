@@ -14,6 +14,7 @@ static tsh_secret *new_secret(const char *text) {
 
   assert_int_equal(tsh_secret_new(&secret, strlen(text), &err), 0);
   memcpy(tsh_secret_bytes(secret), text, strlen(text));
+  tsh_secret_publish(secret);
   return secret;
 }
 

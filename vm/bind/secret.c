@@ -86,18 +86,22 @@ const char *tsh_bind_secret(lua_State *L, int index, size_t *length) {
   return tsh_secret_bytes(s->bytes);
 }
 
-/* Pushes a secret of `length` bytes with the label on top (which is popped);
- * returns where to write them. */
-static char *push_secret(lua_State *L, size_t length) {
+/* Pushes a secret made of two parts, with the label on top (which is popped).
+ */
+static int push_secret(lua_State *L, const char *left, size_t left_length,
+                       const char *right, size_t right_length) {
   secret *s = tsh_bind_new(L, &secret_class);
   tsh_err err;
 
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, LABEL);
-  if (tsh_secret_new(&s->bytes, length, &err) != 0)
-    luaL_error(L, "%s", err.message);
+  if (tsh_secret_new(&s->bytes, left_length + right_length, &err) != 0)
+    return luaL_error(L, "%s", err.message);
   tsh_bind_opened(L, s);
-  return tsh_secret_bytes(s->bytes);
+  memcpy(tsh_secret_bytes(s->bytes), left, left_length);
+  memcpy(tsh_secret_bytes(s->bytes) + left_length, right, right_length);
+  tsh_secret_publish(s->bytes);
+  return 1;
 }
 
 /* new(text, label) -> secret. */
@@ -111,8 +115,7 @@ static int secret_new(lua_State *L) {
     lua_pushliteral(L, "secret");
     lua_replace(L, 2);
   }
-  memcpy(push_secret(L, length), text, length);
-  return 1;
+  return push_secret(L, text, length, "", 0);
 }
 
 /* Secrets from elsewhere never pass through a Lua string. */
@@ -120,8 +123,7 @@ static int secret_new(lua_State *L) {
 static int push_bytes(lua_State *L, const char *bytes, size_t length,
                       const char *label) {
   lua_pushstring(L, label);
-  memcpy(push_secret(L, length), bytes, length);
-  return 1;
+  return push_secret(L, bytes, length, "", 0);
 }
 
 /* from_env(name) -> secret | nil, err. */
@@ -233,15 +235,11 @@ static int secret_concat(lua_State *L) {
   size_t left_length = 0, right_length = 0;
   const char *left = tsh_bind_secret(L, 1, &left_length);
   const char *right = tsh_bind_secret(L, 2, &right_length);
-  char *bytes;
 
   if (left == NULL || right == NULL)
     return luaL_error(L, "a secret joins with text only");
   lua_getiuservalue(L, labelled, LABEL);
-  bytes = push_secret(L, left_length + right_length);
-  memcpy(bytes, left, left_length);
-  memcpy(bytes + left_length, right, right_length);
-  return 1;
+  return push_secret(L, left, left_length, right, right_length);
 }
 
 static int secret_refuse(lua_State *L) {

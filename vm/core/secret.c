@@ -43,12 +43,15 @@ int tsh_secret_new(tsh_secret **out, size_t length, tsh_err *err) {
   if (mlock(secret->bytes, secret->mapped) != 0)
     tsh_log(TSH_DEBUG, "secret: memory cannot be locked: %s", strerror(errno));
   madvise(secret->bytes, secret->mapped, MADV_DONTDUMP);
+  *out = secret;
+  return 0;
+}
+
+void tsh_secret_publish(tsh_secret *secret) {
   pthread_mutex_lock(&lock);
   secret->next = live;
   live = secret;
   pthread_mutex_unlock(&lock);
-  *out = secret;
-  return 0;
 }
 
 char *tsh_secret_bytes(tsh_secret *secret) { return secret->bytes; }
@@ -61,9 +64,10 @@ void tsh_secret_free(tsh_secret *secret) {
   if (secret == NULL)
     return;
   pthread_mutex_lock(&lock);
-  for (at = &live; *at != secret; at = &(*at)->next)
+  for (at = &live; *at != NULL && *at != secret; at = &(*at)->next)
     continue;
-  *at = secret->next;
+  if (*at != NULL) /* else: it was never published */
+    *at = secret->next;
   pthread_mutex_unlock(&lock);
   explicit_bzero(secret->bytes, secret->mapped);
   munmap(secret->bytes, secret->mapped);

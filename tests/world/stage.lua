@@ -7,7 +7,7 @@ local kafka = require "vm.kafka"
 local sys = require "vm.sys"
 local task = require "vm.task"
 
-local APPS = sys.executable():match "^(.*)/" .. "/apps/"
+local APPS = sys.executable():match "^(.*)/" .. "/apps"
 local KEEPER = "tests/kafka/lib/mirror_world.sh"
 
 local M = {}
@@ -84,7 +84,7 @@ end
 
 local function words_of(self, app, cluster, more)
   local words = {
-    APPS .. app, "--bootstrap", self[cluster], "--cluster", cluster,
+    APPS .. "/" .. app, "--bootstrap", self[cluster], "--cluster", cluster,
     "--trail", self.trails .. "/" .. app .. ".trail",
   }
   return table.move(more, 1, #more, #words + 1, words)
@@ -124,7 +124,19 @@ end
 
 --- Runs tranship itself with the stage's state folder.
 function M:tranship(...)
-  return self.t.ok(sys.run { sys.executable(), "--", ... })
+  return self.t.ok(sys.run { args = { sys.executable(), ... },
+    env = { TRANSHIP_STATE = self.state } })
+end
+
+--- The same, and it must end with that exit code.
+function M:tranship_must(code, ...)
+  local ended = self:tranship(...)
+  if ended.code ~= code then
+    self.t.fail(("tranship %s: exit %d, want %d\n%s%s"):format(
+      table.concat({ ... }, " "), ended.code, code, ended.stdout,
+      ended.stderr))
+  end
+  return ended
 end
 
 --- Waits until a group has read a topic to its end.
@@ -134,7 +146,7 @@ end
 
 --- The audit's numbers against a cluster: code, { lost =, doubled =, ... }.
 function M:audit(cluster, more)
-  local words = { APPS .. "audit", "--bootstrap", self[cluster], "--cluster",
+  local words = { APPS .. "/audit", "--bootstrap", self[cluster], "--cluster",
     cluster, "--trail", self.trails }
   local ended = self.t.ok(sys.run(table.move(more or {}, 1, #(more or {}),
     #words + 1, words)))

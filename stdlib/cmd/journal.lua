@@ -63,7 +63,7 @@ local VERBS = { verify = verify, export = export, show = print_table }
 
 function M.run(opts, args)
   local name, verb = args[1], args[2]
-  if VERBS[name] and not verb then name, verb = nil, name end
+  if VERBS[name] then name, verb = verb, name end    -- either order
   if #args > 2 or verb and not VERBS[verb] then
     return command.wrong_usage(M)
   end

@@ -15,8 +15,27 @@ local SAYS = {
   skipped = "left out",
 }
 
+-- "name=value name=value" of a flat table; anything deeper as JSON.
+local function pairs_text(value)
+  local names, parts = {}, {}
+  for name in pairs(value) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for _, name in ipairs(names) do
+    local shown = plain.line(value[name])
+    if shown ~= "{}" then
+      parts[#parts + 1] = ("%s=%s"):format(name, shown)
+    end
+  end
+  return table.concat(parts, " ")
+end
+
 local function value_text(value)
-  if value == nil or value == json.null then return "nothing" end
+  if value == nil or value == json.null or value == false then
+    return "nothing"
+  elseif type(value) == "table" then
+    if value.unknown then return value.unknown end
+    if #value == 0 then return pairs_text(value) end
+  end
   return plain.line(value)
 end
 

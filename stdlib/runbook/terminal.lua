@@ -16,14 +16,14 @@ function M.open()
   return setmetatable({ _waiting = {} }, Terminal)
 end
 
--- One task reads; lines go to whoever asked last.
+-- One task reads; a line goes to everybody who waits for one. Two steps side
+-- by side may ask at the same time, and what is typed says which is meant.
 local function start(self)
   if self._reader then return end
   self._lines = sys.stdin_lines()
   self._reader = task.spawn(function()
     for line in self._lines.next, self._lines do
-      local waiting = self._waiting[#self._waiting]
-      if waiting then waiting:push(line) end
+      for _, waiting in ipairs(self._waiting) do waiting:push(line) end
     end
     self.closed = true
   end)

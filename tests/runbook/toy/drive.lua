@@ -12,7 +12,8 @@ local books = assert(load(assert(sys.read_file(here .. "/books.lua")),
                           "@" .. here .. "/books.lua"))(cases.toy)
 
 local case = cases.new(folder)
-local options = { talk = function(line) sys.errout(line .. "\n") end }
+local options = { talk = function(line) sys.errout(line .. "\n") end,
+                  terminal = require "runbook.terminal".open() }
 local book = books[name](case.world)
 local exit, why
 if verb == "run" then
@@ -22,6 +23,7 @@ elseif not case:adopt() then
 else
   exit, why = case[verb](case, book, options)
 end
+if options.terminal then options.terminal:close() end
 if not exit then
   sys.errout(tostring(why) .. "\n")
   return 4

@@ -21,9 +21,14 @@ local function speaker(options)
       and ("%s %s"):format(why.code, why.message) or tostring(why)
     sys.errout(redact(text) .. "\n")
   end
-  return {
+  local say
+  say = {
+    failed = false,
     out = function(text) sys.out(redact(text) .. "\n") end,
-    error = function(why) trouble(why) end,
+    error = function(why)
+      say.failed = true
+      trouble(why)
+    end,
     talk = function(text)
       if options.interactive then sys.errout(redact(text) .. "\n") end
     end,
@@ -35,21 +40,22 @@ local function speaker(options)
       end
     end,
   }
+  return say
 end
 
---- One complete line. False when something was wrong, "quit" at the end.
+--- One complete line; "quit" when it is to be the last.
 local function handle(session, line, say)
-  if line:find "^%s*$" or line:find "^%s*%-%-[^%[]" then return true end
+  if line:find "^%s*$" or line:find "^%s*%-%-[^%[]" then return end
   if line:find "^%s*:" then
-    return commands.run(session, line:match "^%s*(.*)$", say) or true
+    return commands.run(session, line:match "^%s*(.*)$", say)
   elseif line:find "^%s*%?" then
     local expression = line:match "^%s*%?%s*(.-)%s*$"
-    if expression == "" then return commands.run(session, ":help", say) or true end
+    if expression == "" then return commands.run(session, ":help", say) end
     local chunk = session:compile(expression)
     local ok, value
     if chunk then ok, value = session:call(chunk) end
     say.out(require "repl.document".page(expression, ok and value or nil))
-    return true
+    return
   end
   local ok, value, count = session:evaluate(line)
   if not ok then
@@ -58,13 +64,11 @@ local function handle(session, line, say)
     else
       say.error(value)
     end
-    return false
   elseif count > 0 and value ~= nil then
     say.value(value)
   elseif count > 0 then
     say.talk "nil"
   end
-  return true
 end
 
 --- Gathers lines until Lua has a whole chunk: `next_line(prompt)` gives one,
@@ -175,16 +179,13 @@ end
 function M.from_pipe(session, options)
   local say, lines = speaker(options), sys.stdin_lines()
   local _ <close> = lines
-  local failed = false
   local function next_line() return (lines:next()) end
   while true do
     local line = whole_line(session, next_line, "")
     if not line then break end
-    local outcome = handle(session, line, say)
-    if outcome == "quit" then break end
-    failed = failed or outcome == false
+    if handle(session, line, say) == "quit" then break end
   end
-  return failed and 1 or 0
+  return say.failed and 1 or 0
 end
 
 return M

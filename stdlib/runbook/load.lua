@@ -15,9 +15,17 @@ local words = require "runbook.words"
 
 local M = {}
 
-local LIMITS = {
+--- Of one declaration.
+local DECLARING = {
   memory = 64 * 1024 * 1024, instructions = 200 * 1000 * 1000,
   slice_ms = 250, output = 1024 * 1024,
+}
+
+--- Of one call of a goal's function. What the library does on its behalf counts
+-- too, so these only stop what would never end.
+local RUNNING = {
+  memory = 512 * 1024 * 1024, instructions = 100 * 1000 * 1000 * 1000,
+  slice_ms = 1000, output = 16 * 1024 * 1024,
 }
 
 ---@class tranship.LoadOptions
@@ -28,27 +36,32 @@ local LIMITS = {
 ---@field once? boolean      do not declare a second time
 ---@field blind? boolean     leave secrets unread
 
---- Calls a script's function within the limits of its box; raises what it
--- raised, so that goals and inline functions fail alike.
-local function caller(box)
-  return function(f, ...)
-    local results = table.pack(box:call(f, ...))
-    if results[1] == nil and results[2] ~= nil then
-      local why = results[2]
-      if type(why) == "string" then
-        why = err.new { kind = "script", origin = "runbook", message = why }
-      end
-      err.raise(why)
-    end
-    return table.unpack(results, 1, results.n)
-  end
-end
-
 --- "bus.lua:12: message" in its parts.
 local function take_apart(text)
   local file, line, message = text:match("^(.-):(%d+): ([^\n]*)")
   if file then return file, tonumber(line), message end
   return nil, nil, text:match("^[^\n]*")
+end
+
+--- A string error of a script is the script's, not a mistake of ours.
+local function of_script(d, why)
+  if type(why) == "string" then why = { kind = "bug", message = why } end
+  local file = why.kind == "bug" and take_apart(why.message)
+  if not file or not d.sources[file] then return why end
+  return err.new { kind = "script", origin = "runbook", message = why.message,
+    cause = why.cause }
+end
+
+--- Calls a script's function within limits of its own; raises what it raised,
+-- so that goals and inline functions fail alike.
+local function caller(d)
+  return function(f, ...)
+    local results = table.pack(sandbox.new(RUNNING):call(f, ...))
+    if results[1] == nil and results[2] ~= nil then
+      err.raise(of_script(d, results[2]))
+    end
+    return table.unpack(results, 1, results.n)
+  end
 end
 
 --- What a syntax error of Lua probably means, and the token it names.
@@ -108,8 +121,8 @@ end
 
 --- Declares `d.file` once.
 local function declare(d)
-  local box = sandbox.new(LIMITS)
-  local call = caller(box)
+  local box = sandbox.new(DECLARING)
+  local call = caller(d)
   local now = { phase = "declare", declaration = d }
   return context.with(now, function()
     local run = runner(d, box, call)
@@ -118,7 +131,6 @@ local function declare(d)
       book.arrange(d, call)
       if not d.blind then require "runbook.check".run(d) end
     end
-    d.box = box
     return finished
   end)
 end
@@ -214,7 +226,7 @@ function M.book(path, options)
     if not options.once then compare(d, options, fingerprint) end
     if not has_error(d.problems) then
       local made = book.of(d, fingerprint)
-      made.box, made.close = d.box, function() forget(d) end
+      made.close = function() forget(d) end
       return made, problems.sort(d.problems)
     end
   end

@@ -2,6 +2,7 @@
 -- `recipes/`, and in --recipes folders. They run with the words that make
 -- goals and cannot declare; what they return is frozen.
 
+local declaration = require "runbook.declaration"
 local kinds = require "runbook.kinds"
 
 local M = {}
@@ -60,6 +61,9 @@ function M.requirer(d, run)
         :format(tostring(name)), "letters, digits, - and _, with / between")
     elseif loaded[name] ~= nil then
       return loaded[name]
+    elseif declaration.current() ~= d then
+      declaration.problem("E0705", nil, ("recipe '%s' is required while running")
+        :format(name), "require it at the top of the file")
     elseif loading[name] then
       return problem("E0704", ("recipe '%s' requires itself"):format(name))
     end

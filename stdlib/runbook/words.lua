@@ -3,6 +3,7 @@
 
 local context = require "base.context"
 local declaration = require "runbook.declaration"
+local err = require "base.err"
 local goal = require "runbook.goal"
 local kinds = require "runbook.kinds"
 local question = require "base.question"
@@ -118,6 +119,35 @@ local function gitops_paused()
   return kinds.nothing
 end
 
+--- together { f, g, at_once = 2 }: results in order; the first failure ends all.
+local function together(list)
+  if context.get().phase == "declare" then
+    declaration.problem("E0509", nil, "together runs functions, and this is a "
+      .. "declaration", "move it into check, verify or apply")
+    return kinds.nothing
+  end
+  local results, why = require "vm.task".together(list)
+  if not results then err.raise(why) end
+  return results
+end
+
+--- Words that declare work only while `d` is being declared.
+local function only_declaring(d, words)
+  for name, word in next, words do
+    words[name] = function(...)
+      if declaration.current() ~= d then
+        err.raise {
+          kind = "phase", origin = "runbook", code = "E0508",
+          message = ("'%s' declares, and the runbook is running"):format(name),
+        }
+      end
+      local value = word(...) -- no tail call: the frame carries the word's name
+      return value
+    end
+  end
+  return words
+end
+
 local function say(text) context.progress("%s", tostring(text)) end
 
 --- Words of recipes: they make goals and declare nothing.
@@ -125,6 +155,7 @@ local function say(text) context.progress("%s", tostring(text)) end
 function M.of_recipes(call)
   return {
     goal = goal_word(call), a = types.a, any = any_word, log = say,
+    together = together,
     backup = stock_goal "backup", restore = stock_goal "restore",
   }
 end
@@ -135,11 +166,14 @@ end
 ---@return table<string, any>
 function M.of_runbooks(d, call)
   d.pending, d.refs, d.places = {}, {}, {}
+  local declaring = {
+    runbook = runbook_word(d), params = params_word(d),
+    gitops_paused = gitops_paused,
+  }
+  require "runbook.nouns".add(d, declaring)
+  require "runbook.steps".add(d, declaring)
   local all = M.of_recipes(call)
-  all.runbook, all.params = runbook_word(d), params_word(d)
-  all.gitops_paused = gitops_paused
-  require "runbook.nouns".add(d, all)
-  require "runbook.steps".add(d, all)
+  for name, word in next, only_declaring(d, declaring) do all[name] = word end
   return all
 end
 

@@ -107,6 +107,22 @@ end }]],
       .. "then shows and asks before each effect.",
     text = { "ro source> source:delete_topic \"x\"", ":write source" },
   },
+  E0508 = {
+    title = "declared while running",
+    why = "A runbook is complete, checked and reviewed before anything runs. "
+      .. "Nothing is added to it from inside a goal.",
+    text = { [[apply = function() step "One more" { ... } end]],
+      [[step "One more" { ... }]] .. "   -- on a line of its own" },
+  },
+  E0509 = {
+    title = "run side by side in a declaration",
+    why = "together runs functions that wait, and a declaration waits for "
+      .. "nothing.",
+    wrong = [[together { function() end }]],
+    right = [[step "Look twice" { verify = function()
+  return together { function() return true end, function() return true end }[2]
+end }]],
+  },
   E0601 = {
     title = "a text would show a secret",
     why = "Titles, questions and notes are shown, journalled and reported. A "
@@ -142,6 +158,13 @@ end }]],
     why = "Two recipes that require each other can never both be loaded first.",
     wrong = "require \"mine\"\n-- also: recipes/mine.lua\nrequire \"mine\"\nreturn {}",
     right = "require \"mine\"\n-- also: recipes/mine.lua\nreturn {}",
+  },
+  E0705 = {
+    title = "a recipe required while running",
+    why = "A run executes what was archived and checked before it began. What "
+      .. "is required inside a goal would be read from disk at that moment.",
+    text = { [[apply = function(g) require "acme/moves".move { ... } end]],
+      [[local move = require "acme/moves".move]] .. "   -- at the top" },
   },
   E0901 = {
     title = "not built yet",

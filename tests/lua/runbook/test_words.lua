@@ -118,3 +118,35 @@ for _, topic in ipairs(gone:topics()) do log(topic.name .. "x") end
 ]]
   t.equal({ #problems, problems[1].code }, { 1, "E0102" })
 end)
+
+test("nothing is declared or required from inside a goal", function(t)
+  local book = book_of(t, [[
+step "x" {
+  check = function() step "y" { verify = function() return true end } end,
+  apply = function() require "acme/moves" end,
+  undo  = function() cluster "z" { bootstrap = "h:1" } end,
+}
+]])
+  local codes = { check = "E0508", apply = "E0705", undo = "E0508" }
+  for name, code in next, codes do
+    local f = book.steps[1][name]
+    local ok, why = pcall(type(f) == "table" and f[1] or f)
+    t.equal({ ok, why.code }, { false, code })
+  end
+  t.equal(#book.steps, 1)
+end)
+
+test("together runs side by side inside the limits", function(t)
+  local book = book_of(t, [[
+step "x" { verify = function()
+  local both = together { function() return 1 end, function() return 2 end, at_once = 1 }
+  return both[1] + both[2] == 3
+end }
+step "y" { verify = function()
+  return together { function() while true do end end, function() return 2 end }
+end }
+]])
+  t.equal(book.steps[1].verify[1](), true)
+  local ok, why = pcall(book.steps[2].verify[1])
+  t.equal({ ok, why.kind }, { false, "limit" })
+end)

@@ -26,12 +26,13 @@ local function perform(cluster, one, primitive, ...)
   local word = cluster._refused[primitive]
   if word then return nil, cluster:_never(word) end
   one.primitive = "kafka." .. primitive
-  local seen = one.seen
-  one.seen = nil
+  local seen, finally = one.seen, one.finally
+  one.seen, one.finally = nil, nil
   one.send = function()
     local answer, why = cluster:_tell(primitive, table.unpack(args, 1, args.n))
     if not answer then return nil, why end
     if seen then until_seen(seen) end
+    if finally then finally() end
     return true
   end
   return effect.perform(one)
@@ -97,6 +98,7 @@ function M:delete_topic(name, shape)
       local found = self:_ask("describe_topics", { name })
       return found and not found[name]
     end,
+    finally = function() self:_renew() end,
   }, "delete_topics", { name })
 end
 

@@ -83,7 +83,9 @@ local function new(spec)
   return setmetatable({
     name = spec.name, bootstrap = spec.bootstrap,
     never = spec.never, _refused = read_never(spec.name, spec.never),
-    _declared_id = spec.id, _login = login.options(spec), _clients = {},
+    _declared_id = spec.id, _login = login.options(spec),
+    _clients = {}, _uses = setmetatable({}, { __mode = "k" }),
+    _leaving = setmetatable({}, { __mode = "k" }),
     _calls_at_once = spec.calls_at_once or CALLS_AT_ONCE,
     _timeout_ms = spec.timeout_ms or TIMEOUT_MS,
   }, Cluster)
@@ -181,16 +183,35 @@ end
 --- A client of its own, with another deadline; the caller closes it.
 function Cluster:_fresh(timeout_ms) return open(self, "read", timeout_ms) end
 
---- Bounds the calls under way; close what it gives.
+--- Bounds the calls under way, and keeps `client` open for this one; close
+-- what it gives.
 ---@async
-function Cluster:_slot()
+function Cluster:_slot(client)
   if not self._slots then
     self._slots = task.queue()
     for _ = 1, self._calls_at_once do self._slots:push(true) end
   end
-  local slots = self._slots
-  slots:pop()
-  return setmetatable({}, { __close = function() slots:push(true) end })
+  self._uses[client] = (self._uses[client] or 0) + 1
+  self._slots:pop()
+  return setmetatable({}, { __close = function()
+    self._slots:push(true)
+    self._uses[client] = self._uses[client] - 1
+    if self._uses[client] == 0 and self._leaving[client] then client:close() end
+  end })
+end
+
+--- Goes on with fresh clients; calls under way end on the old ones. librdkafka
+-- up to 2.8 confuses a topic with one of the same name that was deleted, and
+-- its memory with it (its issue 4778), so a client does not outlive a deletion.
+function Cluster:_renew()
+  for mode, client in pairs(self._clients) do
+    self._clients[mode] = nil
+    if (self._uses[client] or 0) > 0 then
+      self._leaving[client] = true
+    else
+      client:close()
+    end
+  end
 end
 
 --- Calls a reading primitive: its answer, or nil, err.
@@ -198,7 +219,7 @@ end
 function Cluster:_ask(primitive, ...)
   local client, why = self:_client "read"
   if not client then return nil, why end
-  local _ <close> = self:_slot()
+  local _ <close> = self:_slot(client)
   return client[primitive](client, ...)
 end
 
@@ -209,7 +230,7 @@ function Cluster:_tell(primitive, ...)
   if word then return nil, self:_never(word) end
   local client, why = self:_client "write"
   if not client then return nil, why end
-  local _ <close> = self:_slot()
+  local _ <close> = self:_slot(client)
   local answer
   answer, why = client[primitive](client, ...)
   if not answer then return nil, why end
@@ -233,6 +254,7 @@ function Cluster:close()
     client:close()
     self._clients[mode] = nil
   end
+  for client in pairs(self._leaving) do client:close() end
   self._id = nil
 end
 Cluster.__close = Cluster.close

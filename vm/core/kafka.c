@@ -15,7 +15,7 @@ enum { DEFAULT_TIMEOUT_MS = 10000 };
 #define CLIENT_ROW(NAME, CLASS) \
   {#NAME, TSH_KAFKA_CLIENT, CLASS, tsh_kafka__##NAME, tsh_kafka__##NAME##_read},
 #define READER_ROW(NAME, CLASS) \
-  {#NAME, TSH_KAFKA_READER, CLASS, tsh_kafka__##NAME, NULL},
+  {#NAME, TSH_KAFKA_READER, CLASS, tsh_kafka__##NAME, tsh_kafka__read_read},
 #define PRODUCER_ROW(NAME, CLASS) \
   {#NAME, TSH_KAFKA_PRODUCER, CLASS, tsh_kafka__##NAME, NULL},
 

@@ -1,5 +1,8 @@
 /* Readers: stated ranges of stated partitions, without a group.
  *
+ * The first read looks whether the partitions are there (librdkafka would wait
+ * for a topic to appear) and starts fetching.
+ *
  * librdkafka's plain consumer puts the messages of all partitions into one
  * queue. A read takes from it what is there and belongs to a range. A range is
  * over when its `to` is reached, by a message or by the end of the log (the
@@ -12,7 +15,7 @@ typedef struct range {
   rd_kafka_topic_t *topic;
   int32_t partition;
   int64_t next, to; /* to: INT64_MAX when it has none */
-  bool over;
+  bool fetched, over;
 } range;
 
 struct kafka_reader {
@@ -20,6 +23,7 @@ struct kafka_reader {
   tsh_pool *pool; /* of the ranges */
   range *ranges;
   size_t count;
+  bool started;
 };
 
 /* What one read hands out: the texts in its answer are these messages'. */
@@ -69,7 +73,7 @@ static int64_t from_of(const tsh_data *item) {
                                                    : RD_KAFKA_OFFSET_INVALID;
 }
 
-static int start_range(tsh_kafka *kafka, const tsh_data *item, tsh_err *err) {
+static int read_range(tsh_kafka *kafka, const tsh_data *item, tsh_err *err) {
   kafka_reader *reader = kafka->reader;
   const char *topic = tsh_data_text(item, "topic", NULL);
   int64_t partition = tsh_data_number(item, "partition", -1);
@@ -88,13 +92,22 @@ static int start_range(tsh_kafka *kafka, const tsh_data *item, tsh_err *err) {
   if (!one->topic)
     return tsh_kafka__fail(err, rd_kafka_last_error(), topic);
   reader->count++;
-  if (one->over)
-    return 0;
-  if (rd_kafka_consume_start_queue(one->topic, one->partition, from,
-                                   reader->messages) == 0)
-    return 0;
-  one->over = true;
-  return tsh_kafka__fail(err, rd_kafka_last_error(), topic);
+  return 0;
+}
+
+static int start_ranges(kafka_reader *reader, tsh_err *err) {
+  reader->started = true;
+  for (size_t i = 0; i < reader->count; i++) {
+    range *one = &reader->ranges[i];
+    if (one->over)
+      continue;
+    if (rd_kafka_consume_start_queue(one->topic, one->partition, one->next,
+                                     reader->messages))
+      return tsh_kafka__fail(err, rd_kafka_last_error(),
+                             rd_kafka_topic_name(one->topic));
+    one->fetched = true;
+  }
+  return 0;
 }
 
 static bool is_twice(const tsh_data *items, const tsh_data *item) {
@@ -124,7 +137,7 @@ int tsh_kafka__reader_open(tsh_kafka *kafka, const tsh_data *args,
   TSH_DATA_EACH(item, items) {
     if (is_twice(items, item))
       return tsh_kafka__invalid(err, "a partition is named twice");
-    int status = start_range(kafka, item, err);
+    int status = read_range(kafka, item, err);
     if (status)
       return status;
   }
@@ -158,6 +171,67 @@ static void release_batch(kafka_req *req) {
     rd_kafka_message_destroy(taken->message[i]);
 }
 
+static int look_up(kafka_req *req) {
+  kafka_reader *reader = req->kafka->reader;
+  const char **names = tsh_kafka__array(req, reader->count, sizeof *names);
+  size_t count = 0;
+  for (size_t i = 0; names && i < reader->count; i++) {
+    const char *name = rd_kafka_topic_name(reader->ranges[i].topic);
+    size_t k = 0;
+    while (k < count && strcmp(names[k], name) != 0)
+      k++;
+    if (k == count)
+      names[count++] = name;
+  }
+  if (!names)
+    return TSH_NO_MEMORY;
+  rd_kafka_TopicCollection_t *topics =
+      rd_kafka_TopicCollection_of_topic_names(names, count);
+  rd_kafka_AdminOptions_t *options =
+      tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+  rd_kafka_DescribeTopics(req->kafka->rk, topics, options, req->kafka->queue);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_TopicCollection_destroy(topics);
+  return KAFKA_MORE;
+}
+
+static int check_there(const kafka_reader *reader,
+                       const rd_kafka_TopicDescription_t *topic, tsh_err *err) {
+  const char *name = rd_kafka_TopicDescription_name(topic);
+  const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topic);
+  rd_kafka_resp_err_t code = error ? rd_kafka_error_code(error) : 0;
+  size_t count = 0;
+  char text[320];
+  if (!code)
+    rd_kafka_TopicDescription_partitions(topic, &count);
+  for (size_t i = 0; i < reader->count; i++) {
+    const range *one = &reader->ranges[i];
+    if (strcmp(rd_kafka_topic_name(one->topic), name) != 0 ||
+        (!code && (size_t)one->partition < count))
+      continue;
+    snprintf(text, sizeof text, "%s [%d]", name, (int)one->partition);
+    return tsh_kafka__fail(
+        err, code ? code : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, text);
+  }
+  return 0;
+}
+
+int tsh_kafka__read_read(kafka_req *req, rd_kafka_event_t *event,
+                         tsh_err *err) {
+  kafka_reader *reader = req->kafka->reader;
+  size_t count;
+  const rd_kafka_TopicDescription_t **topics =
+      rd_kafka_DescribeTopics_result_topics(
+          rd_kafka_event_DescribeTopics_result(event), &count);
+  for (size_t i = 0; i < count; i++) {
+    int status = check_there(reader, topics[i], err);
+    if (status)
+      return status;
+  }
+  int status = start_ranges(reader, err);
+  return status ? status : KAFKA_MORE;
+}
+
 int tsh_kafka__read(kafka_req *req, tsh_err *err) {
   const tsh_data *max = tsh_data_at(req->args, 1);
   int64_t want =
@@ -175,6 +249,8 @@ int tsh_kafka__read(kafka_req *req, tsh_err *err) {
   taken->want = (size_t)want;
   req->state = taken;
   req->release = release_batch;
+  if (req->kafka->reader->count && !req->kafka->reader->started)
+    return look_up(req);
   tsh_bell_ring(req->kafka->bell);
   return KAFKA_MORE;
 }
@@ -270,7 +346,7 @@ void tsh_kafka__reader_serve(tsh_kafka *kafka) {
   kafka_req *req = kafka->reqs;
   while (req && req->primitive->start != tsh_kafka__read)
     req = req->next;
-  if (!req)
+  if (!req || (kafka->reader->count && !kafka->reader->started))
     return;
   batch *taken = req->state;
   int status = 0;

@@ -13,7 +13,9 @@ typedef struct editor {
   tsh_edit *edit;
 } editor;
 
-static void editor_release(void *body) { tsh_edit_close(((editor *)body)->edit); }
+static void editor_release(void *body) {
+  tsh_edit_close(((editor *)body)->edit);
+}
 
 static const tsh_class editor_class;
 
@@ -77,8 +79,8 @@ static int editor_remember(lua_State *L) {
   return 0;
 }
 
-static int history_file(lua_State *L, int (*act)(tsh_edit *, const char *,
-                                                 tsh_err *)) {
+static int history_file(lua_State *L,
+                        int (*act)(tsh_edit *, const char *, tsh_err *)) {
   tsh_edit *edit = check_edit(L);
   tsh_err err;
 
@@ -92,11 +94,13 @@ static int editor_load(lua_State *L) { return history_file(L, tsh_edit_load); }
 
 static int editor_save(lua_State *L) { return history_file(L, tsh_edit_save); }
 
-static const luaL_Reg editor_methods[] = {
-    {"line", editor_line},         {"ask", editor_ask},
-    {"answer", editor_answer},     {"remember", editor_remember},
-    {"load", editor_load},         {"save", editor_save},
-    {NULL, NULL}};
+static const luaL_Reg editor_methods[] = {{"line", editor_line},
+                                          {"ask", editor_ask},
+                                          {"answer", editor_answer},
+                                          {"remember", editor_remember},
+                                          {"load", editor_load},
+                                          {"save", editor_save},
+                                          {NULL, NULL}};
 
 static const tsh_class editor_class = {
     .name = "edit.editor",

@@ -166,7 +166,8 @@ static size_t common_length(const tsh_edit *edit) {
 }
 
 static void show_words(const tsh_edit *edit) {
-  size_t shown = edit->word_count < WORDS_SHOWN ? edit->word_count : WORDS_SHOWN;
+  size_t shown =
+      edit->word_count < WORDS_SHOWN ? edit->word_count : WORDS_SHOWN;
   size_t widest = 0, columns;
   int width = 80;
 
@@ -213,8 +214,7 @@ static unsigned char complete(EditLine *el, int key) {
   word = must(strndup(edit->words[0], common));
   line = el_line(el);
   if (edit->typed > 0)
-    el_deletestr(el,
-                 (int)characters(line->cursor - edit->typed, edit->typed));
+    el_deletestr(el, (int)characters(line->cursor - edit->typed, edit->typed));
   el_insertstr(el, word);
   free(word);
   return CC_REFRESH;

@@ -26,14 +26,19 @@ function M.call(within, fn, ...)
   return table.unpack(out, 2, out.n)
 end
 
+-- A no is explained by the last no, a yes by everything that said yes.
 local function from_evidence(answer, evidence)
-  local shown
+  local shown, texts = nil, {}
   for _, seen in ipairs(evidence) do
     if seen.unsure then answer.unsure = answer.unsure or seen.unsure end
     if not seen.ok then shown = seen end
+    texts[#texts + 1] = seen.text and plain.line(seen.text) or nil
   end
-  shown = shown or evidence[#evidence]
-  if shown then
+  if answer.ok and #evidence > 1 then
+    answer.text = #texts > 0 and table.concat(texts, "; ") or nil
+    answer.seen = evidence
+  elseif #evidence > 0 then
+    shown = shown or evidence[#evidence]
     answer.text, answer.seen, answer.want = shown.text, shown.seen, shown.want
   end
   return answer
@@ -97,6 +102,12 @@ function M.proofs(step, goals, run_of)
     }
   end
   return list
+end
+
+--- An error in one line for people, without where it came from.
+function M.why(why)
+  if type(why) ~= "table" then return plain.line(tostring(why)) end
+  return plain.line(why.message or tostring(why))
 end
 
 --- The text of an answer for one line.

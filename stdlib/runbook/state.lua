@@ -89,6 +89,7 @@ on["step.enter"] = function(self, rec)
   step.group = rec.group or step.group
   step.entered_at, step.error = rec.time, nil
   if not rec.proof then step.left = nil end
+  step.unproved = nil
   step.first_at = step.first_at or rec.time
   step.passed = nil
 end
@@ -109,6 +110,8 @@ on["verify.answer"] = function(self, rec)
     step.state = "verifying"
   end
   step.seen = rec.answer
+  step.unproved = step.unproved or {}
+  step.unproved[rec.question or "?"] = not rec.answer.ok and rec or nil
 end
 
 on["step.retry"] = function(self, rec)
@@ -253,6 +256,15 @@ function M.fold(records)
   local state = M.new()
   for _, record in ipairs(records) do state:apply(record) end
   return state
+end
+
+--- The question of a step that said no last, as its record; nil if none did.
+function State:said_no(id)
+  local last
+  for _, rec in pairs(self:step(id).unproved or {}) do
+    if not last or rec.seq > last.seq then last = rec end
+  end
+  return last
 end
 
 --- Effects in doubt, oldest first; of one step if `id` is given.

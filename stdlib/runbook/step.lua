@@ -154,6 +154,15 @@ end
 -- end a little earlier, so that the last answer is known and not only the time.
 local TIMEOUT_GRACE_MS = 500
 
+-- What was still missing says more than the time.
+local function late(session, step, limit)
+  local no = session.state:said_no(step.id)
+  local said = no and ("%s: %s; "):format(no.question, answer.text(no.answer))
+    or ""
+  return err.new { kind = "timeout", origin = "step",
+    message = ("%snot done within %gs"):format(said, limit / 1000) }
+end
+
 local function body_in_time(session, work)
   local limit = work.step.timeout_ms
   if not limit then return body(session, work) end
@@ -162,8 +171,7 @@ local function body_in_time(session, work)
                                  deadline)
   if how == nil and type(why) == "table" and why.kind == "timeout"
      and task.now() >= deadline then
-    why = err.new { kind = "timeout", origin = "step", cause = why,
-                    message = ("not done within %gs"):format(limit / 1000) }
+    why = late(session, work.step, limit)
   end
   return how, why
 end
@@ -189,7 +197,7 @@ local function leave_failed(session, step, why, started)
   local state = type(why) == "table" and STOPPING[why.kind] and "stopped"
     or "failed"
   leave(session, step, state, { error = plain.error(why) }, started)
-  return { kind = state, step = step, err = why, because = tostring(why) }
+  return { kind = state, step = step, err = why, because = answer.why(why) }
 end
 
 local function leave_done(session, step, how, started)

@@ -104,6 +104,7 @@ end
 function M.step(session, step, loan)
   local started = task.now()
   local how, _, done, why = session.interrupt:run(step, loan, function(work)
+    if #session.state:step(step.id).intents == 0 then return { idle = true } end
     session:record("undo.enter", { step = step.id, title = step.title,
                                    loan = loan }, true)
     return in_time(session, work)
@@ -117,7 +118,8 @@ function M.step(session, step, loan)
   step_of.close_gaps(session, step)
   if loan then pay_loan(session, step) end
   local state = loan and "paid" or done.kept and "kept" or "undone"
-  leave(session, step, state, { because = done.kept }, started)
+  leave(session, step, state, { because = done.kept, idle = done.idle },
+        started)
   return state
 end
 
@@ -172,7 +174,7 @@ function M.back(session)
                because = "interrupted on the way back" }
     elseif not how then
       return { exit = 7, outcome = "undo failed", step = step, err = why,
-               because = tostring(why) }
+               because = answer.why(why) }
     elseif how == "kept" then
       kept[#kept + 1] = session.state:step(step.id).id
     end

@@ -83,7 +83,9 @@ test("three times: exit at once with 130, the journal sound", function(t)
     task.sleep(5)
   end
   local result = assert(process:wait())
-  t.ok(result.code == 130 or result.code == 7, result.code)
+  -- It may have ended by the second already, and be gone by the third.
+  t.ok(result.code == 130 or result.code == 7 or result.signal == "INT",
+       ("code %s, signal %s"):format(result.code, result.signal))
   case:adopt()
   t.ok(case:state())
 end)

@@ -23,7 +23,7 @@ end
 
 test("all the way back, records born on new included", function(t)
   local stage <close> = stages.open(t)
-  local move = moving.begin(stage, { patience = "10s" })
+  local move = moving.begin(stage, { watch = "1s", patience = "10s" })
   local idle = move:positions("old", "archive")
   local code, said = move:run(end_the_wrong_process)
   t.equal(code, 5, said)

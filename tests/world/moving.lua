@@ -6,6 +6,7 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 
 local BOOK = "scripts/event-bus.lua"
+local RECIPES = "scripts/recipes"
 local APPS = {
   "hello-world-consumer", "hello-world-streams", "hello-world-producer",
 }
@@ -16,22 +17,25 @@ M.__index = M
 --- Clusters, history, applications at work on `old`.
 ---@param stage table  tests/world/stage.lua
 ---@param params? table<string, string>  further parameters of the runbook
-function M.begin(stage, params)
-  local self = setmetatable({ stage = stage, t = stage.t, params = {} }, M)
+---@param book? string  another runbook than the demo's
+---@param apps? string[]  its workloads, in the order of starting
+function M.begin(stage, params, book, apps)
+  local self = setmetatable({ stage = stage, t = stage.t, book = book or BOOK,
+    params = { "--recipes", RECIPES } }, M)
   local all = { old = stage.old, new = stage.new, apps = stage.apps,
-    trails = stage.trails, watch = "1s", soak = "2s" }
+    trails = stage.trails }
   for name, value in pairs(params or {}) do all[name] = value end
   for name, value in pairs(all) do
     table.insert(self.params, "-p")
     table.insert(self.params, name .. "=" .. value)
   end
   stage:must("history", "old")
-  for _, app in ipairs(APPS) do self:app("start", app, "old") end
+  for _, app in ipairs(apps or APPS) do self:app("start", app, "old") end
   return self
 end
 
 function M:app(verb, name, cluster)
-  self.stage:tranship_must(0, "app", verb, BOOK, name, "--on", cluster,
+  self.stage:tranship_must(0, "app", verb, self.book, name, "--on", cluster,
     table.unpack(self.params))
 end
 
@@ -70,7 +74,8 @@ end
 function M:run(meanwhile)
   local ended
   local runner = task.spawn(function()
-    ended = self.stage:tranship("run", BOOK, "--yes", table.unpack(self.params))
+    ended = self.stage:tranship("run", self.book, "--yes",
+      table.unpack(self.params))
   end)
   local beside = task.spawn(meanwhile, self)
   assert(runner:join())
@@ -80,14 +85,14 @@ function M:run(meanwhile)
 end
 
 --- Stops the applications, each when it has read everything.
-function M:finish(cluster)
+function M:finish(cluster, producer, streams, consumer)
   local stage = self.stage
   task.sleep(1000)
-  self:app("stop", "hello-world-producer", cluster)
+  self:app("stop", producer or "hello-world-producer", cluster)
   stage:caught_up(cluster, "reverser", stage.greetings)
-  self:app("stop", "hello-world-streams", cluster)
+  self:app("stop", streams or "hello-world-streams", cluster)
   stage:caught_up(cluster, "greeter", stage.reversed)
-  self:app("stop", "hello-world-consumer", cluster)
+  self:app("stop", consumer or "hello-world-consumer", cluster)
 end
 
 --- Nothing lost, doubled, out of order, altered or from nowhere.

@@ -8,7 +8,7 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 
 local APPS = sys.executable():match "^(.*)/" .. "/apps"
-local KEEPER = "tests/kafka/lib/mirror_world.sh"
+local KEEPER = "tests/world/keeper"
 
 local M = {}
 M.__index = M
@@ -40,29 +40,9 @@ function M:__close()
     app.process:close()
   end
   for _, client in pairs(self.clients) do client:close() end
-  self:end_workloads()
   self.keeper:close_stdin()
   self.keeper:wait()
   self.keeper:close()
-end
-
---- Applications and engines that a run under test left: by their locks.
-function M:end_workloads()
-  for _, room in ipairs { "workloads", "bridges" } do
-    local folder = self.state .. "/" .. room
-    for _, name in ipairs(sys.list(folder) or {}) do
-      local path = folder .. "/" .. name
-      local lock = name:find "%.lock$" and sys.lock(path, "")
-      if lock then
-        lock:close()
-      elseif lock == nil then
-        local text = sys.read_file(path) or ""
-        local pid = text:match '"pid": ?(%d+)' or text:match "\n(%d+)"
-        pid = math.tointeger(tonumber(pid))
-        if pid and not sys.kill(-pid, "KILL") then sys.kill(pid, "KILL") end
-      end
-    end
-  end
 end
 
 function M:client(name)

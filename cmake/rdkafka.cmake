@@ -8,7 +8,7 @@ if(DEFINED ENV{XDG_CACHE_HOME})
 else()
   set(rdkafka_cache $ENV{HOME}/.cache/tranship)
 endif()
-set(rdkafka_bundle ${rdkafka_cache}/librdkafka-${rdkafka_oldest})
+set(rdkafka_bundle ${rdkafka_cache}/librdkafka-${rdkafka_oldest}-lean)
 
 add_library(rdkafka::rdkafka INTERFACE IMPORTED)
 set(rdkafka_choice ${TRANSHIP_RDKAFKA})
@@ -30,7 +30,7 @@ else()
     message(FATAL_ERROR "no ${rdkafka_bundle}: run tests/world/install rdkafka")
   endif()
   pkg_check_modules(rdkafka_needs REQUIRED IMPORTED_TARGET
-    openssl zlib libzstd liblz4 libsasl2 libcurl)
+    openssl zlib libzstd liblz4)
   target_include_directories(rdkafka::rdkafka SYSTEM INTERFACE
     ${rdkafka_bundle}/include)
   target_link_libraries(rdkafka::rdkafka INTERFACE

@@ -203,11 +203,12 @@ function M:land(one)
 end
 
 local function pump(self)
+  local told = log.level() == "debug"
   while true do
     local events, why = self.copier:next()
     if not events then return nil, why end
     for _, event in ipairs(events) do
-      log.debug(json.encode(event))
+      if told then log.debug(json.encode(event)) end
       local one = self.running[event.id]
       if one then one.inbox:push(event) end
     end

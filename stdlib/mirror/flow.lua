@@ -129,6 +129,7 @@ function M:records()
   end
   self.unsaved = {}
   if self.at then
+    self.at.claim = self.engine.generation
     list[#list + 1] = { record.key.at(self.topic, self.partition), self.at }
   end
   return list

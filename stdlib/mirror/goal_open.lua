@@ -11,20 +11,22 @@ local record = require "mirror.record"
 local stopping = require "mirror.stopping"
 local topic = require "mirror.topic"
 
-local RUNNING_MS = 120000
+local RUNNING_MS, LOOK_MS = 120000, 2000
 
 local function subject(bridge) return "bridge/" .. bridge.name end
 
---- Partitions that do not copy yet, and those that have stopped.
-local function not_running(bridge, book, shapes)
+--- Partitions that the newest engine does not copy yet, and those that have
+-- stopped.
+local function not_running(book, shapes)
   local waiting, stopped = {}, {}
+  local claim = book.claim and book.claim.number
   for name, shape in pairs(shapes) do
     for number = 0, shape - 1 do
       local part = book:partition(name, number)
       local at = part and part.at
-      if at and at.state == "stopped" then
+      if at and at.state == "stopped" and at.claim == claim then
         stopped[#stopped + 1] = at.text
-      elseif not at or at.state ~= "copying" then
+      elseif not at or at.state ~= "copying" or at.claim ~= claim then
         waiting[#waiting + 1] = ("%s/%d%s"):format(name, number,
           at and at.text and " (" .. at.text .. ")" or "")
       end
@@ -68,7 +70,7 @@ local function check(g)
     local shapes
     shapes, why = carried(bridge)
     if not shapes then return nil, why end
-    local waiting, stopped = not_running(bridge, book, shapes)
+    local waiting, stopped = not_running(book, shapes)
     return {
       ok = #waiting == 0 and #stopped == 0, want = want,
       seen = { waiting = waiting, stopped = stopped },
@@ -173,24 +175,48 @@ local function start_engine(bridge)
   }
 end
 
+local function failure(kind, format, ...)
+  return nil, err.new {
+    kind = kind, origin = "bridge", message = format:format(...),
+  }
+end
+
+--- The engine's last words.
+local function last_words(bridge)
+  local text = sys.read_file(place.path(bridge.name, "log")) or ""
+  return text:match "([^\n]+)\n*$" or "it said nothing"
+end
+
+--- Waits until the engine that holds the lock copies every partition.
 local function await_running(bridge)
   local shapes, why = carried(bridge)
   if not shapes then return nil, why end
-  local waiting, stopped = {}, {}
-  local ok
-  ok, why = bridge:topic():await(RUNNING_MS, function(book)
-    waiting, stopped = not_running(bridge, book, shapes)
-    return #waiting == 0 or #stopped > 0
-  end)
-  if #stopped > 0 then
-    return nil, err.new { kind = "conflict", origin = "bridge",
-      message = "the bridge has stopped: " .. table.concat(stopped, "; ") }
-  elseif not ok and why.kind == "timeout" then
-    return nil, err.new { kind = "timeout", origin = "bridge",
-      message = ("not copying within %d s: %s (%s)"):format(RUNNING_MS // 1000,
-        answer.some(waiting), bridge:engine_line()) }
+  local waiting, stopped, missed = {}, {}, 0
+  for _ = 1, RUNNING_MS // LOOK_MS do
+    local ok, problem = bridge:topic():await(LOOK_MS, function(book)
+      waiting, stopped = { "the engine has not begun" }, {}
+      local holder = place.holder(bridge.name)
+      if holder and book.claim and holder.pid == book.claim.pid then
+        waiting, stopped = not_running(book, shapes)
+      end
+      return #waiting == 0 or #stopped > 0
+    end)
+    if #stopped > 0 then
+      return failure("conflict", "the bridge has stopped: %s",
+        table.concat(stopped, "; "))
+    elseif ok then
+      return true
+    elseif problem.kind ~= "timeout" then
+      return nil, problem
+    end
+    missed = place.holder(bridge.name) and 0 or missed + 1
+    if missed == 3 then
+      return failure("conflict", "the engine of bridge %s has ended: %s",
+        bridge.name, last_words(bridge))
+    end
   end
-  return ok, why
+  return failure("timeout", "not copying within %d s: %s (%s)",
+    RUNNING_MS // 1000, answer.some(waiting), bridge:engine_line())
 end
 
 local function apply(g)

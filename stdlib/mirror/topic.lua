@@ -2,6 +2,7 @@
 -- One partition, compacted, on the target. Everything run and engine tell
 -- each other goes through it, and it is all a successor needs.
 
+local log = require "vm.log"
 local task = require "vm.task"
 local err = require "base.err"
 local record = require "mirror.record"
@@ -13,6 +14,8 @@ M.__name = "bridge.topic"
 
 local READ_AT_ONCE = 1000 -- records
 local LEADER_TRIES, LEADER_WAIT_MS = 50, 100
+local AGAIN_MS = 500
+local PASSING = { unavailable = true, timeout = true }
 
 --- What the topic is created with.
 function M.shape(name, brokers)
@@ -139,13 +142,20 @@ function M:await(within_ms, is_so)
 end
 
 --- Keeps pulling until closed; `told()` after each batch. Runs in its own task.
+-- A broker that is away for a while is waited for.
 ---@async
 function M:follow(told)
   self._following = true
   while not self._closed do
     local ok, why = self:pull()
-    if not ok then return nil, why end
-    told()
+    if ok then
+      told()
+    elseif why.retriable or PASSING[why.kind] then
+      log.warn("the bridge's topic cannot be read: " .. tostring(why))
+      task.sleep(AGAIN_MS)
+    else
+      return nil, why
+    end
   end
   return true
 end

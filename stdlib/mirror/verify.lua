@@ -252,6 +252,7 @@ local function compare_compacted(range)
 end
 
 local function is_compacted(bridge, topics)
+  if #topics == 0 then return {} end
   local found, why = bridge.from:client("read"):configs("topic", topics)
   if not found then return nil, why end
   local compacted = {}

@@ -16,6 +16,37 @@ local function random(most)
   return (a << 16 | b << 8 | c) % most
 end
 
+test("brokers that are killed and come back cost nothing", function(t)
+  local world <close> = world_of.new(t)
+  local old = world.old
+  world:create(old, {
+    { name = "apps.plain", partitions = 2 }, { name = "apps.mixed" },
+  })
+  world:append(old, world.records("apps.mixed", 0, 0, 300),
+    { transaction = "commit" })
+  local road = world:bridge { topics = { "apps.*" } }
+  world:reach(road:open())
+  local stop = world:load(old,
+    { { "apps.plain", 0 }, { "apps.plain", 1 }, { "apps.mixed", 0 } }, 40)
+  local pid = world:engine_pid(road)
+  for _, name in ipairs { "new", "old", "new" } do
+    task.sleep(1000)
+    local dir = world.dir .. "/" .. name
+    t.equal(sys.run({ here .. "/../world/cluster", "kill", dir }).code, 0)
+    t.equal(sys.run({ here .. "/../world/cluster", "up", dir }).code, 0)
+  end
+  task.sleep(1000)
+  local count = stop()
+  world:settle(road, 120000)
+  t.equal(world:engine_pid(road), pid, "the engine went on")
+  t.note(("%d records while brokers were killed"):format(count))
+  world:must_be_same("apps.plain", 0, true)
+  world:must_be_same("apps.plain", 1, true)
+  world:must_be_same("apps.mixed", 0)
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+end)
+
 test("killed again and again, there is one copy of everything", function(t)
   local world <close> = world_of.new(t)
   local old = world.old

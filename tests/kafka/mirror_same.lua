@@ -37,6 +37,11 @@ test("a fresh target gets the same offsets", function(t)
   t.match(road:status().text, "copies on")
   world:reach(road:closed())
   t.match(road:status().text, "is closed")
+  world:append(old, world.records("apps.a", 0, 9000, 100))
+  world:reach(road:open())
+  world:settle(road)
+  world:must_be_same("apps.a", 0, true)
+  t.equal(world:kinds(road)["apps.a/0"], "same", "opened again")
 end)
 
 --- Waits until the cleaner has left holes in apps.compact/0.

@@ -13,7 +13,8 @@ local M = {}
 local function sentence(f)
   local read = require "vm.host".source
   local info = debug.getinfo(f, "S")
-  local text = read and read((info.source:gsub("^[=@]", "")))
+  local path = info.source:match "^[=@]stdlib/(.*)$"
+  local text = path and read(path)
   if not text then return nil end
   local lines = {}
   for line in (text .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = line end
@@ -32,8 +33,10 @@ end
 local function describe_function(name, f)
   local info = debug.getinfo(f, "S")
   local text = sentence(f)
-  return ("%s  a function (%s:%d)%s"):format(name, info.short_src,
-    info.linedefined, text and "\n  " .. text or "")
+  local where = info.what == "C" and "of Lua itself"
+    or ("%s:%d"):format(info.short_src, info.linedefined)
+  return ("%s  a function (%s)%s"):format(name, where,
+    text and "\n  " .. text or "")
 end
 
 local function field_text(word, name)

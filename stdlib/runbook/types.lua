@@ -4,7 +4,7 @@
 
 local declaration = require "runbook.declaration"
 local schema = require "base.schema"
-require "runbook.kinds"
+local kinds = require "runbook.kinds"
 
 local M = {}
 
@@ -55,6 +55,13 @@ end
 local function with_options(kind, name, options, where)
   local type_value = setmetatable({ kind = kind, name = name, where = where },
     Type)
+  if type(options) ~= "table" or getmetatable(options) then
+    if options ~= kinds.nothing then
+      declaration.problem("E0106", where, ("a.%s takes a table of options, and "
+        .. "this is %s"):format(kind, schema.describe(options)))
+    end
+    type_value.broken, options = true, {}
+  end
   if kind == "choice" then
     local values = {}
     for i, value in ipairs(options) do values[i] = value end

@@ -11,6 +11,7 @@ local answer = require "runbook.answer"
 local effects = require "runbook.effects"
 local plain = require "runbook.plain"
 local proof = require "runbook.proof"
+local reach = require "runbook.reach"
 local run_context = require "runbook.run_context"
 local shape = require "runbook.shape"
 local step_of = require "runbook.step"
@@ -40,7 +41,7 @@ local function undo_goal(session, work, n, goal)
   if back == nil and why then return nil, why end
   if type(back) ~= "table" or not back.has then return true end
   local how
-  how, why = step_of.reach(session, work, n, back, true)
+  how, why = reach.goal(session, work, n, back, true)
   if not how then return nil, why end
   return prove(session, step, back)
 end
@@ -67,7 +68,7 @@ local function undo_all_goals(session, work)
   local kept
   for _, one in ipairs(touched(session, work.step)) do
     if one.goal:has "undo" then
-      local ok, why = step_of.with_retry(session, work.step, function()
+      local ok, why = reach.with_retry(session, work.step, function()
         return undo_goal(session, work, one.n, one.goal)
       end)
       if not ok then return nil, why end

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "bind/state.h"
-#include "sources.h"
+#include "library.h"
 #include "tranship/log.h"
 
 struct tsh_host {
@@ -50,61 +50,7 @@ static void *allocate(void *user, void *p, size_t old_size, size_t new_size) {
   return moved;
 }
 
-/* The library. */
-
-static int by_path(const void *key, const void *entry) {
-  return strcmp(key, ((const tsh_source *)entry)->path);
-}
-
-static const tsh_source *embedded(const char *path) {
-  return bsearch(path, tsh_sources, tsh_source_count, sizeof tsh_sources[0],
-                 by_path);
-}
-
-static int load_embedded(lua_State *L, const char *path) {
-  const tsh_source *source = embedded(path);
-
-  if (source == NULL)
-    return 0;
-  if (luaL_loadbufferx(L, (const char *)source->text, source->length,
-                       source->chunk_name, "t") != LUA_OK)
-    lua_error(L);
-  return 1;
-}
-
-/* From disk, but under the same chunk name, so that messages do not differ. */
-static int load_from_disk(lua_State *L, const char *folder, const char *path) {
-  FILE *file;
-  luaL_Buffer b;
-  size_t n;
-
-  lua_pushfstring(L, "%s/%s", folder, path);
-  file = fopen(lua_tostring(L, -1), "rb");
-  lua_pop(L, 1);
-  if (file == NULL)
-    return 0;
-  luaL_buffinit(L, &b);
-  do {
-    n = fread(luaL_prepbuffer(&b), 1, LUAL_BUFFERSIZE, file);
-    luaL_addsize(&b, n);
-  } while (n > 0);
-  fclose(file);
-  luaL_pushresult(&b);
-  lua_pushfstring(L, "=stdlib/%s", path);
-  if (luaL_loadbufferx(L, lua_tostring(L, -2), lua_rawlen(L, -2),
-                       lua_tostring(L, -1), "t") != LUA_OK)
-    lua_error(L);
-  return 1;
-}
-
-/* Pushes the loaded chunk of a library path, or nothing. */
-static int load_source(lua_State *L, const char *path) {
-  const char *folder = tsh_bind_state(L)->stdlib;
-
-  if (folder != NULL && strncmp(path, "vm/", 3) != 0)
-    return load_from_disk(L, folder, path);
-  return load_embedded(L, path);
-}
+/* Modules. */
 
 static const char *push_path(lua_State *L, const char *module) {
   luaL_gsub(L, module, ".", "/");
@@ -117,7 +63,7 @@ static int search_library(lua_State *L) {
   const char *module = luaL_checkstring(L, 1);
   const char *path = push_path(L, module);
 
-  if (strncmp(module, "vm.", 3) == 0 || !load_source(L, path)) {
+  if (strncmp(module, "vm.", 3) == 0 || !tsh_library_load(L, path)) {
     lua_pushfstring(L, "no '%s' in the library", path);
     return 1;
   }
@@ -134,7 +80,7 @@ static int open_module(lua_State *L) {
   lua_pushcfunction(L, open);
   lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
-  if (!load_source(L, path))
+  if (!tsh_library_load(L, path))
     return 1;
   lua_insert(L, -2);
   lua_call(L, 1, 1);
@@ -312,7 +258,7 @@ static int run_protected(lua_State *L) {
 
   luaL_checkstack(L, program->argc + STACK_OF_EVENTS, "arguments");
   if (program->path != NULL) {
-    if (!load_source(L, program->path))
+    if (!tsh_library_load(L, program->path))
       return luaL_error(L, "no '%s' in the library", program->path);
   } else if (luaL_loadbufferx(L, program->text, program->length,
                               program->chunk_name, "t") != LUA_OK) {

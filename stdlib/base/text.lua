@@ -94,7 +94,8 @@ function M.nearest(word, words)
       best, best_distance = candidate, distance
     end
   end
-  if best and best_distance <= math.max(1, #word // 3) then return best end
+  local most = #word < 4 and 1 or math.max(2, #word // 3)
+  if best and best_distance <= most then return best end
 end
 
 return M

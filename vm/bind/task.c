@@ -275,8 +275,10 @@ void tsh_task_run_ready(tsh_state *state) {
 }
 
 void tsh_task_cancel_all(tsh_state *state) {
-  while (state->tasks != NULL)
+  while (state->tasks != NULL) {
+    state->tasks->is_seen = true; /* the end of the program is no news */
     kill_canceled(state->tasks);
+  }
 }
 
 /* The module. */

@@ -1,7 +1,7 @@
 --- tranship journal: what happened in a run, line by line; its chain verified.
 
+local time = require "base.time"
 local command = require "runbook.command"
-local clock = require "runbook.clock"
 local journal = require "runbook.journal"
 local plain = require "runbook.plain"
 local sys = require "vm.sys"
@@ -35,7 +35,7 @@ local function line(record)
     parts[#parts + 1] = ("%s=%s"):format(name, plain.line(record[name]))
   end
   return ("%4d  %s  %-16s %-6s %s\n"):format(record.seq,
-    clock.of_day(record.time), record.kind, record.step or "",
+    time.clock(record.time), record.kind, record.step or "",
     table.concat(parts, "  "))
 end
 

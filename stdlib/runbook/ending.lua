@@ -1,9 +1,9 @@
 --- The way out of a drive: loans paid, debts counted, bridges looked at, the
 -- last record written, and the last words said. Every exit goes through here.
 
+local time = require "base.time"
 local sys = require "vm.sys"
 local task = require "vm.task"
-local clock = require "runbook.clock"
 local plain = require "runbook.plain"
 local runs = require "runbook.runs"
 local undo = require "runbook.undo"
@@ -90,7 +90,7 @@ end
 function M.next_commands(session, verdict, exit)
   local id, state = session.id, session.state
   local step = verdict.step and verdict.step.id
-  if exit == 0 or state.closed then return { "tranship report " .. id } end
+  if state.closed then return { "tranship report " .. id } end
   local list = {}
   local asking = step and state:step(step).approval.asked
   local doubt = doubt_for_people(state)
@@ -115,12 +115,17 @@ local WORDS = {
   [6] = "waiting", [7] = "a person is needed",
 }
 
+local function word_of(verdict, exit)
+  if exit == 0 then return verdict.outcome end
+  return WORDS[exit] or verdict.outcome
+end
+
 local function say_debts(say, state)
   for _, owed in ipairs(state:debts()) do
     say("OWED   %s (%s, since %s)", owed.title,
         owed.debt == "gap" and "the gap of step " .. owed.step
         or "loan of step " .. owed.step,
-        clock.utc(owed.time))
+        time.date(owed.time))
   end
   for _, intent in ipairs(state:in_doubt()) do
     say("DOUBT  %s (step %s, record %d)", intent.summary or intent.primitive,
@@ -135,7 +140,7 @@ local function last_words(session, verdict, exit, bridges)
   end
   local where = verdict.step and (", at step %s (%s)"):format(verdict.step.id,
                                                      verdict.step.title) or ""
-  say("run %s %s%s%s", session.id, WORDS[exit] or "ended", where,
+  say("run %s %s%s%s", session.id, word_of(verdict, exit), where,
       verdict.because and ": " .. verdict.because or "")
   if verdict.failed then say("failed: step %s", verdict.failed.id) end
   for _, id in ipairs(verdict.kept or {}) do
@@ -155,7 +160,7 @@ local function write_end(session, verdict, exit, bridges)
   for _, seen in ipairs(bridges) do session:record("bridge", seen) end
   local outcome = closing(session, verdict, exit)
   local fields = {
-    exit = exit, outcome = outcome or WORDS[exit] or verdict.outcome,
+    exit = exit, outcome = outcome or word_of(verdict, exit),
     step = verdict.step and verdict.step.id, because = verdict.because,
     error = plain.error(verdict.err), kept = verdict.kept,
   }

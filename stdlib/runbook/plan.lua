@@ -148,6 +148,7 @@ function M.step(session, step, overlay)
     planned.questions[#planned.questions + 1] = proof.title
   end
   if step.approve then planned.approve = step.approve.question end
+  planned.note, planned.takes_ms = step.note, step.takes_ms
   if step.kind == "ponr" then
     planned.status = "line"
   elseif shape.is_attestation(step) then

@@ -1,6 +1,7 @@
 --- A plan as people read it: per step what would change, before and after, the
 -- way back, and where a plan ends because nobody can know more yet.
 
+local units = require "base.units"
 local json = require "vm.json"
 local plain = require "runbook.plain"
 
@@ -73,6 +74,8 @@ local function add_details(lines, step)
   for _, effect in ipairs(step.effects) do add_effect(lines, effect) end
   for at = #step.effects + 1, #step.lines do add("~ %s", step.lines[at]) end
   if step.because then add("%s", step.because) end
+  if step.note then add("note: %s", plain.line(step.note)) end
+  if step.takes_ms then add("takes about %s", units.show_duration(step.takes_ms)) end
   for _, question in ipairs(step.questions) do add("? %s", question) end
   if step.approve then add("asks: %s", step.approve) end
   if step.undo and step.status ~= "found" then add("way back: %s", step.undo) end

@@ -7,17 +7,18 @@
 --   <state>/runs/ID/claim.json      what the run owns until it is closed
 --   <state>/runs/ID/key             for fingerprints of secrets, mode 600
 
+local units = require "base.units"
 local err = require "base.err"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
-local clock = require "runbook.clock"
 local journal = require "runbook.journal"
 local state = require "runbook.state"
 
 local M = {}
 
 local CLAIM_TRIES, CLAIM_WAIT_MS = 50, 100
+local DRIVE_TRIES, DRIVE_WAIT_MS = 3, 50
 
 ---@class tranship.RunFolder  { id, path, journal, inbox, archive, lock, claim, key }
 
@@ -113,8 +114,12 @@ end
 --- Takes the right to drive a run; released when the process ends.
 ---@async
 function M.drive(folder, who)
-  local lock, why = sys.lock(folder.lock, json.encode(who))
-  if lock then return lock end
+  local lock, why
+  for _ = 1, DRIVE_TRIES do
+    lock, why = sys.lock(folder.lock, json.encode(who))
+    if lock then return lock end
+    task.sleep(DRIVE_WAIT_MS)              -- somebody may only be looking
+  end
   local holder = json.decode(why.holder or "") or {}
   return nil, err.new {
     kind = "conflict", origin = "run", cause = why,
@@ -140,7 +145,7 @@ local function overlap(mine, theirs)
   end
 end
 
-local function age(ms) return clock.span(sys.time() - ms) end
+local function age(ms) return units.show_duration(sys.time() - ms) end
 
 local function refuse_claim(folder, claim, subject)
   local their, why = M.read(folder)

@@ -2,11 +2,11 @@
 -- Everything that happens goes through `record`, which writes first and then
 -- tells state, view and output.
 
+local time = require "base.time"
 local context = require "base.context"
 local err = require "base.err"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
-local clock = require "runbook.clock"
 local journal = require "runbook.journal"
 local runs = require "runbook.runs"
 local state = require "runbook.state"
@@ -31,7 +31,7 @@ end
 
 local function driver()
   return { operator = M.operator(), pid = sys.pid(),
-           since = clock.utc(sys.time()) }
+           since = time.date(sys.time()) }
 end
 
 local function new(folder, lock, log, folded)

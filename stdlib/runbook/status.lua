@@ -1,6 +1,7 @@
 --- Where a run stands, read from its journal alone: no cluster is asked.
 
-local clock = require "runbook.clock"
+local time = require "base.time"
+local units = require "base.units"
 local json = require "vm.json"
 local runs = require "runbook.runs"
 local sys = require "vm.sys"
@@ -88,7 +89,7 @@ function M.table(list)
   for _, run in ipairs(list) do
     lines[#lines + 1] = ("%-5s  %-24s  %-16s  %-8s  %s"):format(run.run,
       run.runbook or "?", run.state, run.step or "",
-      run.started and clock.utc(run.started) .. " by " .. run.operator or "")
+      run.started and time.date(run.started) .. " by " .. run.operator or "")
   end
   return table.concat(lines, "\n") .. "\n"
 end
@@ -112,8 +113,8 @@ function M.text(run)
   local lines = {}
   local function add(format, ...) lines[#lines + 1] = format:format(...) end
   add("run %s  %s %s  %s", run.run, run.runbook, run.version or "", run.state)
-  add("started %s by %s; last record %s ago", clock.utc(run.started),
-      run.operator, clock.span(math.max(0, sys.time() - run.last)))
+  add("started %s by %s; last record %s ago", time.date(run.started),
+      run.operator, units.show_duration(math.max(0, sys.time() - run.last)))
   if run.because then add("%s", run.because) end
   add("")
   for _, step in ipairs(run.steps) do
@@ -124,7 +125,7 @@ function M.text(run)
   add("")
   for _, owed in ipairs(run.owed) do
     add("OWED   %s (%s of step %s, since %s)", owed.title, owed.debt, owed.step,
-        clock.utc(owed.since))
+        time.date(owed.since))
   end
   for _, doubt in ipairs(run.in_doubt) do
     add("DOUBT  %s (step %s, record %d)", doubt.summary, doubt.step, doubt.seq)

@@ -27,7 +27,7 @@ local function sentence(f)
     words_found[#words_found + 1] = part
   end
   local comment = table.concat(words_found, " "):gsub("%s+", " ")
-  return comment ~= "" and (comment:match "^(.-%.)%s" or comment) or nil
+  return comment ~= "" and (comment:match "^(.-[^%.]%.)%s" or comment) or nil
 end
 
 local function describe_function(name, f)

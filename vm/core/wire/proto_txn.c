@@ -1,6 +1,7 @@
 /* The table of messages, part 2: producer ids, transactions, markers.
  *
- * Field names, types and versions are those of Kafka 4.3; see proto_fields.h. */
+ * Field names, types and versions are those of Kafka 4.3; see proto_fields.h.
+ */
 #include "proto_fields.h"
 
 /* clang-format off */

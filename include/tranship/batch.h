@@ -138,8 +138,8 @@ void tsh_records_init(tsh_records *records);
 void tsh_records_fini(tsh_records *records);
 /* Decompresses at most `limit` bytes. Does not check the CRC. The batch's
  * bytes stay borrowed while the records are used. */
-int tsh_records_open(tsh_records *records, const tsh_batch *batch,
-                     size_t limit, tsh_err *err);
+int tsh_records_open(tsh_records *records, const tsh_batch *batch, size_t limit,
+                     tsh_err *err);
 /* 1 = a record, 0 = all `count` records were given and nothing is left. */
 int tsh_records_next(tsh_records *records, tsh_record *out, tsh_err *err);
 /* Headers: start with *at = record->headers; 1, 0 at the end, or negative. */

@@ -22,8 +22,8 @@
 typedef struct tsh_mirror tsh_mirror;
 
 typedef struct tsh_mirror_options {
-  size_t memory;       /* bytes of batches held at a time; 0: 64 MiB. One
-                          batch may pass it when it is larger by itself */
+  size_t memory;        /* bytes of batches held at a time; 0: 64 MiB. One
+                           batch may pass it when it is larger by itself */
   uint32_t progress_ms; /* progress is told this often at most; 0: 20 */
   uint32_t timeout_ms;  /* of requests; 0: 30 000 */
   /* Told when events wait, on the copier's thread: ring a bell, no more. */
@@ -56,7 +56,7 @@ typedef struct tsh_mirror_flow {
   int64_t until_offset; /* source offset to stop before, or -1 */
   int64_t producer_id;  /* -1: none, and nothing guards against doubles */
   int16_t producer_epoch;
-  int32_t sequence;     /* at target_offset */
+  int32_t sequence;       /* at target_offset */
   size_t max_batch_bytes; /* of the target topic; 0: no check */
 } tsh_mirror_flow;
 
@@ -75,7 +75,7 @@ typedef enum tsh_mirror_reason {
   TSH_MIRROR_TIMESTAMP,     /* the target refuses a record's timestamp */
   TSH_MIRROR_CORRUPT,       /* source bytes do not hold */
   TSH_MIRROR_DENIED,
-  TSH_MIRROR_FAILED         /* anything else: see err */
+  TSH_MIRROR_FAILED /* anything else: see err */
 } tsh_mirror_reason;
 
 /* "leader", "out_of_range", ... */
@@ -110,10 +110,10 @@ typedef struct tsh_mirror_event {
   tsh_mirror_segment *segments;
   size_t segment_count;
   size_t segment_capacity;
-  int64_t from, to; /* HOLE */
-  bool answer;              /* to a stop */
-  tsh_mirror_reason reason; /* STOPPED, and what belongs to it */
-  tsh_err err;              /* kind TSH_OK when the reason says it all */
+  int64_t from, to;           /* HOLE */
+  bool answer;                /* to a stop */
+  tsh_mirror_reason reason;   /* STOPPED, and what belongs to it */
+  tsh_err err;                /* kind TSH_OK when the reason says it all */
   int64_t log_start, log_end; /* -1 when not known */
   int64_t expected, got;
   int32_t diverging_epoch;
@@ -140,7 +140,7 @@ int tsh_mirror_stop(tsh_mirror *mirror, const char *id, tsh_err *err);
 
 typedef struct tsh_mirror_resume {
   const char *id;
-  int64_t target_offset; /* the end of the hole */
+  int64_t target_offset;  /* the end of the hole */
   int32_t producer_epoch; /* -1: as before */
   int32_t sequence;       /* -1: as before */
 } tsh_mirror_resume;

@@ -91,8 +91,7 @@ static inline made make_marker(int64_t base, int64_t producer, int commit) {
   big_endian(batch.bytes + 8, batch.size - 12, 4);
   batch.bytes[16] = 2;
   big_endian(batch.bytes + 57, 1, 4);
-  set_producer(batch, producer,
-               TSH_BATCH_CONTROL | TSH_BATCH_TRANSACTIONAL);
+  set_producer(batch, producer, TSH_BATCH_CONTROL | TSH_BATCH_TRANSACTIONAL);
   return batch;
 }
 

@@ -17,8 +17,8 @@ static void crc_agrees_with_itself(void **state) {
     uint32_t whole = tsh_crc32c(0, bytes, n);
     assert_int_equal(whole, ~tsh_crc32c_table(~0u, bytes, n));
     size_t half = n / 3;
-    uint32_t parts = tsh_crc32c(tsh_crc32c(0, bytes, half), bytes + half,
-                                n - half);
+    uint32_t parts =
+        tsh_crc32c(tsh_crc32c(0, bytes, half), bytes + half, n - half);
     assert_int_equal(whole, parts);
     uint32_t moved =
         tsh_crc32c_shift(tsh_crc32c_raw(~0u, bytes, half), n - half);
@@ -71,8 +71,9 @@ static void stamping_keeps_the_payload(void **state) {
   tsh_stamp ours = {77, 3, 2147483640, false};
   for (int verify = 0; verify < 2; verify++) {
     made batch = make_batch(400, 500, TSH_CODEC_LZ4);
-    set_producer(batch, 12, TSH_BATCH_TRANSACTIONAL | TSH_BATCH_APPEND_TIME |
-                                TSH_BATCH_HORIZON);
+    set_producer(batch, 12,
+                 TSH_BATCH_TRANSACTIONAL | TSH_BATCH_APPEND_TIME |
+                     TSH_BATCH_HORIZON);
     uint8_t *before = malloc(batch.size);
     memcpy(before, batch.bytes, batch.size);
     assert_int_equal(
@@ -109,8 +110,8 @@ static void stamping_sees_flipped_bits(void **state) {
   }
   /* Without a look at the payload the flaw travels, it is not covered up. */
   batch.bytes[batch.size - 1] ^= 4;
-  assert_int_equal(
-      tsh_batch_stamp(batch.bytes, batch.size, &ours, false, NULL), 0);
+  assert_int_equal(tsh_batch_stamp(batch.bytes, batch.size, &ours, false, NULL),
+                   0);
   tsh_batch now = read_batch(batch);
   assert_int_equal(tsh_batch_check(&now, NULL), TSH_PROTOCOL);
   free(before);
@@ -189,8 +190,7 @@ static void output_is_bounded(void **state) {
   tsh_records records;
   tsh_record record;
   tsh_records_init(&records);
-  assert_int_equal(tsh_records_open(&records, &header, LIMIT, NULL),
-                   TSH_LIMIT);
+  assert_int_equal(tsh_records_open(&records, &header, LIMIT, NULL), TSH_LIMIT);
   assert_int_equal(tsh_records_open(&records, &header, 64 << 20, NULL), 0);
   int count = 0;
   while (tsh_records_next(&records, &record, NULL) == 1) {
@@ -337,8 +337,7 @@ static void aborted_data_is_skipped(void **state) {
     if (step.kind == 3 && step.producer > 0)
       big_endian(batch.bytes + 43, (uint64_t)step.producer, 8);
     tsh_batch header = read_batch(batch);
-    assert_int_equal(tsh_aborted_skips(&aborted, &header, NULL),
-                     step.skipped);
+    assert_int_equal(tsh_aborted_skips(&aborted, &header, NULL), step.skipped);
     free(batch.bytes);
   }
   tsh_aborted_fini(&aborted);

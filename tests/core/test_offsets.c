@@ -88,8 +88,7 @@ static void other_stories_are_conflicts(void **state) {
                      TSH_CONFLICT);
   }
   assert_int_equal(tsh_offsets_append(map, 1, 1, -1, NULL), TSH_INVALID);
-  assert_int_equal(tsh_offsets_append(map, INT64_MAX, 1, 1, NULL),
-                   TSH_INVALID);
+  assert_int_equal(tsh_offsets_append(map, INT64_MAX, 1, 1, NULL), TSH_INVALID);
   assert_int_equal(tsh_offsets_count(map), 2);
   tsh_offsets_free(map);
 }
@@ -163,8 +162,8 @@ static void pieces_in_any_order_make_the_same_map(void **state) {
 static void damaged_maps_are_refused(void **state) {
   (void)state;
   tsh_offsets *map = tsh_offsets_new(9007199254740993, 5), *copy;
-  assert_int_equal(
-      tsh_offsets_append(map, 9007199254740995, 6, 1000000, NULL), 0);
+  assert_int_equal(tsh_offsets_append(map, 9007199254740995, 6, 1000000, NULL),
+                   0);
   tsh_offsets_reach(map, 9007199255740999, 1000010);
   uint8_t *bytes;
   size_t size;
@@ -173,8 +172,7 @@ static void damaged_maps_are_refused(void **state) {
     tsh_err err;
     assert_int_equal(tsh_offsets_load(&copy, bytes, i, &err), TSH_PROTOCOL);
     bytes[i] ^= 0x41;
-    assert_int_equal(tsh_offsets_load(&copy, bytes, size, &err),
-                     TSH_PROTOCOL);
+    assert_int_equal(tsh_offsets_load(&copy, bytes, size, &err), TSH_PROTOCOL);
     bytes[i] ^= 0x41;
   }
   assert_int_equal(tsh_offsets_load(&copy, bytes, size, NULL), 0);

@@ -51,7 +51,8 @@ static copier *check_copier(lua_State *L) {
   return tsh_bind_check(L, 1, &copier_class);
 }
 
-/* --- waiting ---------------------------------------------------------------- */
+/* --- waiting ----------------------------------------------------------------
+ */
 
 static void wait_free(tsh_op *op) {
   wait *w = (wait *)op;
@@ -115,7 +116,8 @@ static wait *wait_new(lua_State *L, copier *c, const char *id) {
   return w;
 }
 
-/* --- opening and closing ---------------------------------------------------- */
+/* --- opening and closing ----------------------------------------------------
+ */
 
 static void close_mirror(void *p) { tsh_mirror_close(p); }
 
@@ -145,8 +147,7 @@ static int mirror_open(lua_State *L) {
   }
   tsh_bind_options(L, 1, names);
   options.memory = (size_t)tsh_bind_opt_integer(L, 1, "memory", 0);
-  options.progress_ms =
-      (uint32_t)tsh_bind_opt_integer(L, 1, "progress_ms", 0);
+  options.progress_ms = (uint32_t)tsh_bind_opt_integer(L, 1, "progress_ms", 0);
   options.timeout_ms = (uint32_t)tsh_bind_opt_integer(L, 1, "timeout_ms", 0);
   c = tsh_bind_new(L, &copier_class);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
@@ -163,7 +164,8 @@ static int mirror_open(lua_State *L) {
   return 1;
 }
 
-/* --- flows ------------------------------------------------------------------ */
+/* --- flows ------------------------------------------------------------------
+ */
 
 static lua_Integer whole(lua_State *L, int index, const char *name,
                          lua_Integer fallback, lua_Integer least,
@@ -233,17 +235,15 @@ static void read_side(lua_State *L, tsh_mirror_side *side) {
 }
 
 static void read_source(lua_State *L, int index, tsh_mirror_flow *flow) {
-  static const char *const names[] = {"host",       "port",
-                                      "topic",      "partition",
-                                      "topic_id",   "leader_epoch",
+  static const char *const names[] = {"host",       "port",     "topic",
+                                      "partition",  "topic_id", "leader_epoch",
                                       "last_epoch", NULL};
 
   lua_getfield(L, index, "source");
   tsh_bind_options(L, -1, names);
   read_side(L, &flow->source);
   read_topic_id(L, lua_gettop(L), flow);
-  flow->leader_epoch =
-      (int32_t)whole(L, -1, "leader_epoch", -1, -1, INT32_MAX);
+  flow->leader_epoch = (int32_t)whole(L, -1, "leader_epoch", -1, -1, INT32_MAX);
   flow->last_epoch = (int32_t)whole(L, -1, "last_epoch", -1, -1, INT32_MAX);
   lua_pop(L, 1);
 }
@@ -262,8 +262,8 @@ static void read_positions(lua_State *L, int index, tsh_mirror_flow *flow) {
   flow->same = tsh_bind_opt_boolean(L, index, "same", false);
   flow->source_offset = whole(L, index, "source_offset", -1, 0, INT64_MAX);
   flow->target_offset = whole(L, index, "target_offset", -1, 0, INT64_MAX);
-  flow->log_end = whole(L, index, "log_end", -1, flow->target_offset,
-                        INT64_MAX);
+  flow->log_end =
+      whole(L, index, "log_end", -1, flow->target_offset, INT64_MAX);
   flow->until_offset = whole(L, index, "until_offset", -1, -1, INT64_MAX);
   flow->producer_id = whole(L, index, "producer_id", -1, -1, INT64_MAX);
   flow->producer_epoch =
@@ -279,11 +279,20 @@ static void read_positions(lua_State *L, int index, tsh_mirror_flow *flow) {
 
 /* copier:start{...} -> true */
 static int copier_start(lua_State *L) {
-  static const char *const names[] = {
-      "id",           "source",         "target",        "same",
-      "source_offset", "target_offset", "log_end",       "until_offset",
-      "producer_id",  "producer_epoch", "sequence",      "max_batch_bytes",
-      "no_producer_id", NULL};
+  static const char *const names[] = {"id",
+                                      "source",
+                                      "target",
+                                      "same",
+                                      "source_offset",
+                                      "target_offset",
+                                      "log_end",
+                                      "until_offset",
+                                      "producer_id",
+                                      "producer_epoch",
+                                      "sequence",
+                                      "max_batch_bytes",
+                                      "no_producer_id",
+                                      NULL};
   copier *c = check_copier(L);
   tsh_mirror_flow flow = {0};
   tsh_err err;
@@ -318,7 +327,8 @@ static int copier_resume(lua_State *L) {
   return 1;
 }
 
-/* --- events ----------------------------------------------------------------- */
+/* --- events -----------------------------------------------------------------
+ */
 
 static void set_integer(lua_State *L, const char *name, int64_t value) {
   lua_pushinteger(L, value);
@@ -429,7 +439,8 @@ static int copier_stop(lua_State *L) {
   return tsh_bind_await(L, &w->op, push_stopped);
 }
 
-/* --- filler ----------------------------------------------------------------- */
+/* --- filler -----------------------------------------------------------------
+ */
 
 static int bytes_gc(lua_State *L) {
   uint8_t **bytes = lua_touserdata(L, 1);
@@ -455,9 +466,9 @@ static uint8_t **push_keeper(lua_State *L) {
 /* filler{ count, keyed, timestamp, producer_id, producer_epoch, sequence }
  * -> one batch of empty records, for Produce */
 static int mirror_filler(lua_State *L) {
-  static const char *const names[] = {"count",       "keyed",
-                                      "timestamp",   "producer_id",
-                                      "producer_epoch", "sequence", NULL};
+  static const char *const names[] = {
+      "count",          "keyed",    "timestamp", "producer_id",
+      "producer_epoch", "sequence", NULL};
   tsh_stamp stamp = {0};
   uint8_t **bytes;
   size_t size;

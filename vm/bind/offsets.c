@@ -44,9 +44,8 @@ static int map_append(lua_State *L) {
   tsh_offsets *map = check_map(L);
   tsh_err err;
 
-  if (tsh_offsets_append(map, luaL_checkinteger(L, 2),
-                         luaL_checkinteger(L, 3), luaL_checkinteger(L, 4),
-                         &err) != 0)
+  if (tsh_offsets_append(map, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3),
+                         luaL_checkinteger(L, 4), &err) != 0)
     return tsh_bind_fail(L, &err);
   return success(L);
 }
@@ -152,9 +151,7 @@ static int map_save(lua_State *L) {
   return 1;
 }
 
-static handle *push_map(lua_State *L) {
-  return tsh_bind_new(L, &map_class);
-}
+static handle *push_map(lua_State *L) { return tsh_bind_new(L, &map_class); }
 
 /* new{ source, target } -> map */
 static int offsets_new(lua_State *L) {
@@ -203,8 +200,8 @@ static int load_list(lua_State *L) {
   for (lua_Integer i = 1; status == 0 && lua_geti(L, 1, i) != LUA_TNIL; i++) {
     if (!(is_segment = read_segment(L, &next)))
       break;
-    status = tsh_offsets_append(h->map, next.source, next.target, next.count,
-                                &err);
+    status =
+        tsh_offsets_append(h->map, next.source, next.target, next.count, &err);
     lua_pop(L, 1);
   }
   lua_settop(L, 2);

@@ -61,15 +61,15 @@ const char *tsh_found_name(tsh_found found) {
   return names[found];
 }
 
-/* --- finding ---------------------------------------------------------------- */
+/* --- finding ----------------------------------------------------------------
+ */
 
 static int64_t side(const tsh_segment *segment, bool target) {
   return target ? segment->target : segment->source;
 }
 
 /* The first segment that ends behind the offset, or count. */
-static size_t first_after(const tsh_offsets *map, int64_t offset,
-                          bool target) {
+static size_t first_after(const tsh_offsets *map, int64_t offset, bool target) {
   size_t low = 0, high = map->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -111,7 +111,8 @@ tsh_found tsh_offsets_reverse(const tsh_offsets *map, int64_t target,
   return find(map, target, true, source);
 }
 
-/* --- adding ----------------------------------------------------------------- */
+/* --- adding -----------------------------------------------------------------
+ */
 
 void tsh_offsets_reach(tsh_offsets *map, int64_t source, int64_t target) {
   if (source > map->position.source)
@@ -129,8 +130,7 @@ static int conflict(tsh_err *err, const tsh_segment *told,
                      (long long)known->source, (long long)known->target);
 }
 
-static bool overlap_agrees(const tsh_segment *known,
-                           const tsh_segment *told) {
+static bool overlap_agrees(const tsh_segment *known, const tsh_segment *told) {
   return known->target - known->source == told->target - told->source;
 }
 
@@ -215,8 +215,7 @@ int tsh_offsets_append(tsh_offsets *map, int64_t source, int64_t target,
       target > INT64_MAX - count)
     return tsh_err_set(err, TSH_INVALID, "offsets", 0,
                        "no segment: source %lld, target %lld, count %lld",
-                       (long long)source, (long long)target,
-                       (long long)count);
+                       (long long)source, (long long)target, (long long)count);
   if (count == 0)
     return 0;
   if (!precedes(&map->begin, &told))
@@ -231,7 +230,8 @@ int tsh_offsets_append(tsh_offsets *map, int64_t source, int64_t target,
   return 0;
 }
 
-/* --- saving ----------------------------------------------------------------- */
+/* --- saving -----------------------------------------------------------------
+ */
 
 /* Plain varints: everything saved counts up from what precedes it. */
 static uint8_t *put_number(uint8_t *at, uint64_t value) {
@@ -319,8 +319,8 @@ static int load_segments(tsh_offsets *map, const uint8_t *at,
         __builtin_add_overflow(next.target, before.target + before.count,
                                &next.target))
       return no_map(err, "offsets too large");
-    int status = tsh_offsets_append(map, next.source, next.target, next.count,
-                                    err);
+    int status =
+        tsh_offsets_append(map, next.source, next.target, next.count, err);
     if (status != 0)
       return status;
     before = next;
@@ -343,8 +343,7 @@ int tsh_offsets_load(tsh_offsets **out, const uint8_t *bytes, size_t size,
   at = get_number(at, end, &count);
   if (at == NULL)
     return no_map(err, "it ends early");
-  if (__builtin_add_overflow(position.source, begin.source,
-                             &position.source) ||
+  if (__builtin_add_overflow(position.source, begin.source, &position.source) ||
       __builtin_add_overflow(position.target, begin.target, &position.target))
     return no_map(err, "offsets too large");
   tsh_offsets *map = tsh_offsets_new(begin.source, begin.target);

@@ -7,7 +7,7 @@
 enum {
   API_LIST_OFFSETS = 2,
   LIST_OFFSETS_VERSION = 4,
-  AT_END = -1,   /* the timestamps that mean both ends */
+  AT_END = -1, /* the timestamps that mean both ends */
   AT_START = -2,
   NO_REPLICA = -1,
   ANY_EPOCH = -1

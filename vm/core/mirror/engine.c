@@ -21,7 +21,8 @@ typedef struct command {
   tsh_mirror_resume resume;
 } command;
 
-/* --- commands, on the owner's thread ---------------------------------------- */
+/* --- commands, on the owner's thread ----------------------------------------
+ */
 
 static void free_command(command *told) {
   free(told->id);
@@ -89,7 +90,8 @@ int tsh_mirror_go_on(tsh_mirror *mirror, const tsh_mirror_resume *resume,
   return post(mirror, told, err);
 }
 
-/* --- commands, on the copier's thread --------------------------------------- */
+/* --- commands, on the copier's thread ---------------------------------------
+ */
 
 static void refuse(tsh_mirror *mirror, const char *id, const tsh_err *err) {
   tsh_mirror_event *stop = tsh_mirror__event_new(TSH_MIRROR_STOPPED, id);
@@ -194,21 +196,21 @@ static void close_all(tsh_mirror *mirror) {
 static void obey(tsh_mirror *mirror, command *told) {
   flow *meant;
   switch (told->verb) {
-  case START:
-    start_flow(mirror, &told->flow);
-    break;
-  case STOP:
-    stop_flow(mirror, told->id);
-    break;
-  case GO_ON:
-    meant = tsh_mirror__find(mirror, told->id);
-    if (meant != NULL)
-      tsh_mirror__go_on(meant, told->resume.target_offset,
-                        told->resume.producer_epoch, told->resume.sequence);
-    break;
-  case CLOSE:
-    close_all(mirror);
-    break;
+    case START:
+      start_flow(mirror, &told->flow);
+      break;
+    case STOP:
+      stop_flow(mirror, told->id);
+      break;
+    case GO_ON:
+      meant = tsh_mirror__find(mirror, told->id);
+      if (meant != NULL)
+        tsh_mirror__go_on(meant, told->resume.target_offset,
+                          told->resume.producer_epoch, told->resume.sequence);
+      break;
+    case CLOSE:
+      close_all(mirror);
+      break;
   }
   free_command(told);
 }
@@ -236,7 +238,8 @@ static void rung(void *user) {
   sweep_targets(mirror);
 }
 
-/* --- its own life ----------------------------------------------------------- */
+/* --- its own life -----------------------------------------------------------
+ */
 
 static void *live(void *user) {
   tsh_mirror *mirror = user;
@@ -244,8 +247,7 @@ static void *live(void *user) {
   return NULL;
 }
 
-static void set_options(tsh_mirror *mirror,
-                        const tsh_mirror_options *options) {
+static void set_options(tsh_mirror *mirror, const tsh_mirror_options *options) {
   tsh_mirror_options *own = &mirror->options;
   *own = *options;
   if (own->memory == 0)

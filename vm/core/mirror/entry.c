@@ -3,8 +3,7 @@
 
 #include "mirror_int.h"
 
-chunk *tsh_mirror__chunk_new(tsh_mirror *mirror, tsh_body *body,
-                             size_t size) {
+chunk *tsh_mirror__chunk_new(tsh_mirror *mirror, tsh_body *body, size_t size) {
   chunk *held = malloc(sizeof *held);
   if (held == NULL)
     return NULL;

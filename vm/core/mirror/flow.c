@@ -91,8 +91,8 @@ int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
   made->source =
       tsh_mirror__source_join(mirror, spec->source.host, spec->source.port,
                               spec->has_topic_id ? 13 : 12);
-  made->sender = tsh_mirror__sender_join(mirror, spec->target.host,
-                                         spec->target.port);
+  made->sender =
+      tsh_mirror__sender_join(mirror, spec->target.host, spec->target.port);
   if (made->source == NULL || made->sender == NULL)
     goto no_memory;
   set_positions(made);
@@ -173,31 +173,31 @@ bool tsh_mirror__settle(flow *flow) {
 
 tsh_mirror_reason tsh_mirror__reason_of(int code) {
   switch (code) {
-  case 1: /* OFFSET_OUT_OF_RANGE */
-    return TSH_MIRROR_OUT_OF_RANGE;
-  case 2:  /* CORRUPT_MESSAGE */
-  case 87: /* INVALID_RECORD */
-    return TSH_MIRROR_CORRUPT;
-  case 10: /* MESSAGE_TOO_LARGE */
-  case 18: /* RECORD_LIST_TOO_LARGE */
-    return TSH_MIRROR_TOO_LARGE;
-  case 29: /* TOPIC_AUTHORIZATION_FAILED */
-  case 31: /* CLUSTER_AUTHORIZATION_FAILED */
-    return TSH_MIRROR_DENIED;
-  case 32: /* INVALID_TIMESTAMP */
-    return TSH_MIRROR_TIMESTAMP;
-  case 45: /* OUT_OF_ORDER_SEQUENCE_NUMBER */
-  case 46: /* DUPLICATE_SEQUENCE_NUMBER: written, but where is not known */
-  case 59: /* UNKNOWN_PRODUCER_ID */
-    return TSH_MIRROR_SEQUENCE;
-  case 47: /* INVALID_PRODUCER_EPOCH */
-  case 90: /* PRODUCER_FENCED */
-    return TSH_MIRROR_FENCED;
-  case 100: /* UNKNOWN_TOPIC_ID */
-  case 103: /* INCONSISTENT_TOPIC_ID */
-    return TSH_MIRROR_TOPIC_ID;
-  case 3: /* UNKNOWN_TOPIC_OR_PARTITION: also while metadata travels */
-    return TSH_MIRROR_LEADER;
+    case 1: /* OFFSET_OUT_OF_RANGE */
+      return TSH_MIRROR_OUT_OF_RANGE;
+    case 2:  /* CORRUPT_MESSAGE */
+    case 87: /* INVALID_RECORD */
+      return TSH_MIRROR_CORRUPT;
+    case 10: /* MESSAGE_TOO_LARGE */
+    case 18: /* RECORD_LIST_TOO_LARGE */
+      return TSH_MIRROR_TOO_LARGE;
+    case 29: /* TOPIC_AUTHORIZATION_FAILED */
+    case 31: /* CLUSTER_AUTHORIZATION_FAILED */
+      return TSH_MIRROR_DENIED;
+    case 32: /* INVALID_TIMESTAMP */
+      return TSH_MIRROR_TIMESTAMP;
+    case 45: /* OUT_OF_ORDER_SEQUENCE_NUMBER */
+    case 46: /* DUPLICATE_SEQUENCE_NUMBER: written, but where is not known */
+    case 59: /* UNKNOWN_PRODUCER_ID */
+      return TSH_MIRROR_SEQUENCE;
+    case 47: /* INVALID_PRODUCER_EPOCH */
+    case 90: /* PRODUCER_FENCED */
+      return TSH_MIRROR_FENCED;
+    case 100: /* UNKNOWN_TOPIC_ID */
+    case 103: /* INCONSISTENT_TOPIC_ID */
+      return TSH_MIRROR_TOPIC_ID;
+    case 3: /* UNKNOWN_TOPIC_OR_PARTITION: also while metadata travels */
+      return TSH_MIRROR_LEADER;
   }
   bool retriable = false;
   tsh_kafka_error_kind(code, &retriable);

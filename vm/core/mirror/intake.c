@@ -9,14 +9,15 @@
 #include "mirror_int.h"
 
 enum {
-  OPEN_LIMIT = 256 << 20,   /* bytes that one batch may expand to */
-  REBUILT_LIMIT = 1000000,  /* bytes of a rebuilt batch, about */
-  REBUILT_SLACK = 1024      /* what framing may add */
+  OPEN_LIMIT = 256 << 20,  /* bytes that one batch may expand to */
+  REBUILT_LIMIT = 1000000, /* bytes of a rebuilt batch, about */
+  REBUILT_SLACK = 1024     /* what framing may add */
 };
 
 static const tsh_stamp nobody = {-1, -1, -1, false};
 
-/* --- queueing -------------------------------------------------------------- */
+/* --- queueing --------------------------------------------------------------
+ */
 
 static void enqueue(flow *flow, entry *added) {
   if (flow->head == NULL)
@@ -67,7 +68,8 @@ static int reach(flow *flow, int64_t to) {
   return enqueue_hole(flow, to);
 }
 
-/* --- what the target has already -------------------------------------------- */
+/* --- what the target has already --------------------------------------------
+ */
 
 static bool walking(const flow *flow) {
   return flow->spec.same ? flow->position < flow->next_target
@@ -101,14 +103,15 @@ static int64_t walk(flow *flow, int64_t source, int64_t count) {
   return there;
 }
 
-/* --- batches as they are ---------------------------------------------------- */
+/* --- batches as they are ----------------------------------------------------
+ */
 
 static int forward(flow *flow, chunk *chunk, const tsh_batch *batch) {
   int status = reach(flow, batch->base_offset);
   if (status != 0)
     return status;
-  entry *added = tsh_mirror__entry_new(flow, chunk, (uint8_t *)batch->bytes,
-                                       batch->size);
+  entry *added =
+      tsh_mirror__entry_new(flow, chunk, (uint8_t *)batch->bytes, batch->size);
   if (added == NULL)
     return no_memory(flow);
   added->target = flow->next_target;
@@ -119,7 +122,8 @@ static int forward(flow *flow, chunk *chunk, const tsh_batch *batch) {
   return 0;
 }
 
-/* --- batches rebuilt -------------------------------------------------------- */
+/* --- batches rebuilt --------------------------------------------------------
+ */
 
 /* The runs of the batch that is being built. */
 typedef struct rebuild {
@@ -165,8 +169,8 @@ static int flush(rebuild *build) {
   size_t size;
   tsh_err err;
   int32_t count = builder->count;
-  if (tsh_builder_finish(builder, build->codec, &nobody, &bytes, &size,
-                         &err) != 0)
+  if (tsh_builder_finish(builder, build->codec, &nobody, &bytes, &size, &err) !=
+      0)
     return corrupt(flow, &err);
   entry *added = tsh_mirror__entry_new(flow, NULL, bytes, size);
   if (added == NULL)
@@ -196,8 +200,8 @@ static int rebuild_record(rebuild *build, const tsh_record *record) {
     return 0;
   if (walk(flow, record->offset, 1) > 0)
     return flow->stop != NULL ? TSH_NO_MEMORY : 0;
-  bool gap = flow->spec.same &&
-             flow->next_target + builder->count != record->offset;
+  bool gap =
+      flow->spec.same && flow->next_target + builder->count != record->offset;
   int status = 0;
   if (gap || builder->size > build->limit)
     status = flush(build);
@@ -239,12 +243,13 @@ out:
   return status;
 }
 
-/* --- batch by batch --------------------------------------------------------- */
+/* --- batch by batch ---------------------------------------------------------
+ */
 
 static int take_data(flow *flow, chunk *chunk, const tsh_batch *batch) {
   int64_t next = tsh_batch_next_offset(batch);
-  int64_t until = flow->spec.until_offset >= 0 ? flow->spec.until_offset
-                                               : INT64_MAX;
+  int64_t until =
+      flow->spec.until_offset >= 0 ? flow->spec.until_offset : INT64_MAX;
   bool whole = batch->base_offset >= flow->position && next <= until &&
                tsh_batch_is_forwardable(batch);
   bool fits = flow->spec.max_batch_bytes == 0 ||
@@ -336,8 +341,8 @@ static void nothing_there(flow *flow, const tsh_fetched *fetched) {
 
 /* At the end of what can be read now. */
 static void arrive(flow *flow) {
-  bool reached = flow->spec.until_offset >= 0 &&
-                 flow->position >= flow->spec.until_offset;
+  bool reached =
+      flow->spec.until_offset >= 0 && flow->position >= flow->spec.until_offset;
   if (!flow->caught_up && !reached)
     return;
   if (walking(flow) && !reached) {

@@ -26,9 +26,9 @@ enum {
   BEHIND_LANES = 2, /* connections that fetch what is known to be there */
   IDLE_LANES = 3,   /* connections that wait for what is to come */
   LANES = BEHIND_LANES + IDLE_LANES,
-  SENDERS = 3,      /* connections that produce */
-  IN_FLIGHT = 5     /* requests per sender, and so batches per partition: a
-                       broker recognises the last five of a producer */
+  SENDERS = 3,  /* connections that produce */
+  IN_FLIGHT = 5 /* requests per sender, and so batches per partition: a
+                   broker recognises the last five of a producer */
 };
 
 typedef struct flow flow;
@@ -53,8 +53,8 @@ typedef struct run {
 
 typedef struct entry {
   struct entry *next;
-  chunk *chunk;        /* holds `bytes`; NULL: they are the entry's own */
-  uint8_t *bytes;      /* NULL: a hole */
+  chunk *chunk;   /* holds `bytes`; NULL: they are the entry's own */
+  uint8_t *bytes; /* NULL: a hole */
   size_t size;
   int64_t target;      /* where it must land */
   int64_t source_next; /* the source position once it has landed */
@@ -74,32 +74,33 @@ struct flow {
   source *source;
   TAILQ_ENTRY(flow) fetching; /* in a list of its source ... */
   bool listed;                /* ... if this says so */
-  flow **slot;          /* its place in the fetch in flight, or NULL */
-  bool caught_up;       /* position is the last stable offset */
-  int64_t position;     /* next source offset to read */
+  flow **slot;                /* its place in the fetch in flight, or NULL */
+  bool caught_up;             /* position is the last stable offset */
+  int64_t position;           /* next source offset to read */
   int64_t source_end;
   int32_t epoch_read;
-  size_t held;          /* bytes of entries */
+  size_t held; /* bytes of entries */
 
   /* Writing. */
   sender *sender;
   TAILQ_ENTRY(flow) sending; /* in the list of its sender ... */
   bool ready;                /* ... if this says so */
-  entry *head, *tail;   /* not sent yet */
-  entry *last;          /* the newest entry, sent or not; NULL: none pending */
+  entry *head, *tail;        /* not sent yet */
+  entry *last; /* the newest entry, sent or not; NULL: none pending */
   int in_flight;
-  int64_t next_target;  /* of the next record read */
-  int32_t sequence;     /* of the next batch sent */
+  int64_t next_target; /* of the next record read */
+  int32_t sequence;    /* of the next batch sent */
   int16_t producer_epoch;
-  bool in_hole;         /* told, and waiting to go on */
+  bool in_hole; /* told, and waiting to go on */
+  bool known;   /* the broker has taken a batch of our producer */
 
   /* Acknowledged. */
   int64_t acked_source, acked_target;
   int32_t acked_sequence, acked_epoch;
 
   /* Telling. */
-  TAILQ_ENTRY(flow) telling; /* in the mirror's list ... */
-  bool dirty;                /* ... if this says so */
+  TAILQ_ENTRY(flow) telling;   /* in the mirror's list ... */
+  bool dirty;                  /* ... if this says so */
   tsh_mirror_event *report;    /* not published yet */
   tsh_mirror_event *published; /* while `generation` is the mailbox's */
   uint64_t generation;
@@ -157,8 +158,8 @@ struct tsh_mirror {
   size_t table_size, flow_count;
   source *sources;
   target *targets;
-  size_t held;    /* bytes promised to fetches or kept */
-  bool starved;   /* a fetch waits for memory */
+  size_t held;  /* bytes promised to fetches or kept */
+  bool starved; /* a fetch waits for memory */
   struct flow_list dirty;
   tsh_timer *progress;
   tsh_aborted aborted;

@@ -53,8 +53,7 @@ static bool append(tsh_mirror_event *event, tsh_mirror_segment segment) {
 
 static tsh_mirror_event *report_of(flow *flow) {
   if (flow->report == NULL)
-    flow->report =
-        tsh_mirror__event_new(TSH_MIRROR_PROGRESS, flow->spec.id);
+    flow->report = tsh_mirror__event_new(TSH_MIRROR_PROGRESS, flow->spec.id);
   return flow->report;
 }
 
@@ -258,8 +257,7 @@ tsh_mirror_event *tsh_mirror_take(tsh_mirror *mirror) {
   return taken;
 }
 
-tsh_mirror_event *tsh_mirror_take_stopped(tsh_mirror *mirror,
-                                          const char *id) {
+tsh_mirror_event *tsh_mirror_take_stopped(tsh_mirror *mirror, const char *id) {
   pthread_mutex_lock(&mirror->lock);
   tsh_mirror_event *taken = split(mirror, id);
   pthread_mutex_unlock(&mirror->lock);

@@ -12,14 +12,14 @@
 #include "mirror_int.h"
 
 enum {
-  LONG_WAIT = 500,             /* ms: nothing to do */
-  SHORT_WAIT = 20,             /* ms: others are standing in line */
-  PARTITION_BYTES = 2 << 20,   /* of one flow in one reply */
-  BEHIND_BYTES = 8 << 20,      /* of a reply */
+  LONG_WAIT = 500,           /* ms: nothing to do */
+  SHORT_WAIT = 20,           /* ms: others are standing in line */
+  PARTITION_BYTES = 2 << 20, /* of one flow in one reply */
+  BEHIND_BYTES = 8 << 20,    /* of a reply */
   IDLE_BYTES = 1 << 20,
   LEAST_BYTES = 64 << 10,
-  BEHIND_FLOWS = 16,           /* in one fetch: some four will get data */
-  QUEUE_BYTES = 2 << 20        /* a flow with more on its way is not fetched */
+  BEHIND_FLOWS = 16,    /* in one fetch: some four will get data */
+  QUEUE_BYTES = 2 << 20 /* a flow with more on its way is not fetched */
 };
 
 typedef struct fetch {
@@ -27,10 +27,11 @@ typedef struct fetch {
   struct iovec body;
   size_t promised; /* bytes of the memory budget */
   size_t count;
-  flow *flows[];   /* NULL where one has gone meanwhile */
+  flow *flows[]; /* NULL where one has gone meanwhile */
 } fetch;
 
-/* --- links ------------------------------------------------------------------ */
+/* --- links ------------------------------------------------------------------
+ */
 
 source *tsh_mirror__source_join(tsh_mirror *mirror, const char *host,
                                 uint16_t port, int16_t version) {
@@ -106,7 +107,8 @@ static tsh_conn *lane_conn(lane *lane, tsh_err *err) {
   return lane->conn;
 }
 
-/* --- asking ----------------------------------------------------------------- */
+/* --- asking -----------------------------------------------------------------
+ */
 
 void tsh_mirror__want_fetch(flow *flow, bool at_once) {
   if (flow->listed || flow->slot != NULL || flow->stop != NULL ||
@@ -202,14 +204,14 @@ static void fail(fetch *asked, const tsh_err *err) {
 }
 
 /* False when there is no memory for it now. */
-static bool start(lane *lane, struct flow_list *list, size_t most,
-                  size_t bytes, int32_t wait_ms) {
+static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
+                  int32_t wait_ms) {
   tsh_mirror *mirror = lane->source->mirror;
   size_t count = 0;
   flow *at;
   TAILQ_FOREACH(at, list, fetching)
-    if (count++ == most)
-      break;
+  if (count++ == most)
+    break;
   count = count > most ? most : count;
   size_t promised = promise(mirror, bytes);
   if (promised == 0)
@@ -267,7 +269,8 @@ void tsh_mirror__pump_sources(tsh_mirror *mirror) {
     tsh_mirror__pump_source(at);
 }
 
-/* --- answers ---------------------------------------------------------------- */
+/* --- answers ----------------------------------------------------------------
+ */
 
 static bool is_of(const flow *flow, const tsh_fetched *fetched,
                   int16_t version) {
@@ -277,8 +280,8 @@ static bool is_of(const flow *flow, const tsh_fetched *fetched,
   if (version >= 13)
     return memcmp(fetched->topic_id, spec->topic_id, 16) == 0;
   return strlen(spec->source.topic) == fetched->topic.size &&
-         memcmp(spec->source.topic, fetched->topic.data,
-                fetched->topic.size) == 0;
+         memcmp(spec->source.topic, fetched->topic.data, fetched->topic.size) ==
+             0;
 }
 
 /* Replies keep the request's order but for errors, so looking on from the
@@ -373,10 +376,9 @@ static void replied(void *user, const tsh_reply *reply) {
   }
   tsh_err err = {0};
   chunk *chunk = tsh_mirror__chunk_new(mirror, reply->body, reply->size);
-  int status = chunk == NULL
-                   ? tsh_err_set(&err, TSH_NO_MEMORY, "mirror", 0,
-                                 "no memory for a reply")
-                   : serve_all(asked, chunk, reply, &err);
+  int status = chunk == NULL ? tsh_err_set(&err, TSH_NO_MEMORY, "mirror", 0,
+                                           "no memory for a reply")
+                             : serve_all(asked, chunk, reply, &err);
   if (chunk != NULL)
     tsh_mirror__chunk_release(chunk);
   if (status != 0) {

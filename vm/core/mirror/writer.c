@@ -10,9 +10,9 @@
 #include "mirror_int.h"
 
 enum {
-  PRODUCE_VERSION = 8,       /* the first that says in words what is wrong */
-  MOST_ITEMS = 256,          /* batches in a request */
-  REQUEST_BYTES = 4 << 20    /* of batches, about */
+  PRODUCE_VERSION = 8,    /* the first that says in words what is wrong */
+  MOST_ITEMS = 256,       /* batches in a request */
+  REQUEST_BYTES = 4 << 20 /* of batches, about */
 };
 
 typedef struct sent {
@@ -27,7 +27,8 @@ typedef struct produce {
   sent items[MOST_ITEMS];
 } produce;
 
-/* --- links ------------------------------------------------------------------ */
+/* --- links ------------------------------------------------------------------
+ */
 
 static target *find_target(tsh_mirror *mirror, const char *host,
                            uint16_t port) {
@@ -104,7 +105,8 @@ static tsh_conn *sender_conn(sender *sender, tsh_err *err) {
   return sender->conn;
 }
 
-/* --- holes ------------------------------------------------------------------ */
+/* --- holes ------------------------------------------------------------------
+ */
 
 /* All before it has landed. */
 static void tell_hole(flow *flow) {
@@ -151,11 +153,20 @@ void tsh_mirror__go_on(flow *flow, int64_t target_offset, int32_t epoch,
     tsh_mirror__want_fetch(flow, false);
 }
 
-/* --- sending ---------------------------------------------------------------- */
+/* --- sending ----------------------------------------------------------------
+ */
+
+/* A broker takes any first sequence of a producer it does not know: were the
+ * first batch refused and the second not, the second would land in its place.
+ * So nothing follows the first one until it has landed. */
+static int most_in_flight(const flow *flow) {
+  return flow->known ? IN_FLIGHT : 1;
+}
 
 void tsh_mirror__want_send(flow *flow) {
   if (flow->ready || flow->head == NULL || flow->in_hole ||
-      flow->in_flight == IN_FLIGHT || (flow->stop != NULL && !flow->drain))
+      flow->in_flight >= most_in_flight(flow) ||
+      (flow->stop != NULL && !flow->drain))
     return;
   if (flow->head->bytes == NULL) {
     if (flow->in_flight == 0)
@@ -181,8 +192,7 @@ static int too_large(flow *flow, const entry *next) {
 static int prepare(flow *flow, const entry *next) {
   tsh_stamp stamp = {-1, -1, -1, false};
   tsh_err err;
-  if (flow->spec.max_batch_bytes > 0 &&
-      next->size > flow->spec.max_batch_bytes)
+  if (flow->spec.max_batch_bytes > 0 && next->size > flow->spec.max_batch_bytes)
     return too_large(flow, next);
   if (flow->spec.producer_id >= 0)
     stamp = (tsh_stamp){flow->spec.producer_id, flow->producer_epoch,
@@ -201,8 +211,7 @@ static void take(produce *request, flow *flow) {
   if (flow->head == NULL)
     flow->tail = NULL;
   flow->in_flight++;
-  flow->sequence =
-      tsh_mirror__sequence_after(flow->sequence, next->count);
+  flow->sequence = tsh_mirror__sequence_after(flow->sequence, next->count);
   request->items[request->count++] = (sent){flow, next};
 }
 
@@ -240,8 +249,7 @@ static int send(produce *request, tsh_err *err) {
   }
   uint32_t timeout_ms = request->sender->target->mirror->options.timeout_ms;
   int status = tsh_produce_encode(PRODUCE_VERSION, NULL, (int32_t)timeout_ms,
-                                  items, request->count, &request->gather,
-                                  err);
+                                  items, request->count, &request->gather, err);
   if (status != 0)
     return status;
   tsh_request req = {.api_key = TSH_API_PRODUCE,
@@ -258,16 +266,20 @@ static void forget(produce *request) {
   free(request);
 }
 
-/* --- answers ---------------------------------------------------------------- */
+/* --- answers ----------------------------------------------------------------
+ */
 
 static void refuse(flow *flow, tsh_mirror_reason reason, const tsh_err *why) {
   tsh_mirror__give_up(flow, reason, why);
   flow->broken = true;
 }
 
+/* Worse than any refusal before it: what lies there is not what belongs. */
 static void landed_elsewhere(flow *flow, const entry *entry, int64_t base) {
-  tsh_mirror_event *stop =
-      tsh_mirror__give_up(flow, TSH_MIRROR_FOREIGN, NULL);
+  if (flow->stop != NULL && flow->stop->reason == TSH_MIRROR_FOREIGN)
+    return;
+  flow->broken = false;
+  tsh_mirror_event *stop = tsh_mirror__give_up(flow, TSH_MIRROR_FOREIGN, NULL);
   stop->expected = entry->target;
   stop->got = base;
   flow->broken = true;
@@ -293,10 +305,13 @@ static void landed(flow *flow, const entry *entry, int64_t base) {
     landed_elsewhere(flow, entry, base);
     return;
   }
+  if (flow->broken)
+    return; /* a hole in what was acknowledged: found again by walking */
   if (add_segments(flow, entry, &err) != 0) {
     refuse(flow, TSH_MIRROR_FAILED, &err);
     return;
   }
+  flow->known = true;
   flow->acked_source = entry->source_next;
   flow->acked_target = base + entry->count;
   flow->acked_epoch = entry->epoch;
@@ -312,8 +327,9 @@ static void refused(flow *flow, const tsh_produced *produced) {
   bool retriable = false;
   tsh_kind kind = tsh_kafka_error_kind(produced->error, &retriable);
   const char *name = tsh_kafka_error_name(produced->error);
-  tsh_err_set(&err, kind, "kafka", produced->error, "producing to %s/%d: %s%s%.*s",
-              flow->spec.target.topic, (int)flow->spec.target.partition,
+  tsh_err_set(&err, kind, "kafka", produced->error,
+              "producing to %s/%d: %s%s%.*s", flow->spec.target.topic,
+              (int)flow->spec.target.partition,
               name != NULL ? name : "unknown error",
               produced->text.size > 0 ? ": " : "", (int)produced->text.size,
               produced->text.size > 0 ? produced->text.data : "");
@@ -327,14 +343,12 @@ static void settle_item(sent *item, const tsh_produced *produced,
                         const tsh_err *why) {
   flow *flow = item->flow;
   flow->in_flight--;
-  if (!flow->broken) {
-    if (produced == NULL)
-      refuse(flow, TSH_MIRROR_LEADER, why);
-    else if (produced->error != 0)
-      refused(flow, produced);
-    else
-      landed(flow, item->entry, produced->base_offset);
-  }
+  if (produced != NULL && produced->error == 0)
+    landed(flow, item->entry, produced->base_offset);
+  else if (!flow->broken && produced != NULL)
+    refused(flow, produced);
+  else if (!flow->broken)
+    refuse(flow, TSH_MIRROR_LEADER, why);
   tsh_mirror__entry_free(flow, item->entry);
   item->flow = NULL;
   tsh_mirror__want_send(flow);
@@ -372,8 +386,8 @@ static void read_reply(produce *request, const tsh_reply *reply) {
   tsh_produced produced;
   tsh_err err = {0};
   size_t hint = 0;
-  int status = tsh_produce_open(&iter, PRODUCE_VERSION, reply->data,
-                                reply->size, &err);
+  int status =
+      tsh_produce_open(&iter, PRODUCE_VERSION, reply->data, reply->size, &err);
   while (status == 0 &&
          (status = tsh_produce_next(&iter, &produced, &err)) == 1) {
     sent *item = item_of(request, &produced, &hint);
@@ -401,7 +415,8 @@ static void replied(void *user, const tsh_reply *reply) {
   tsh_mirror__pump_sources(mirror);
 }
 
-/* --- pumping ---------------------------------------------------------------- */
+/* --- pumping ----------------------------------------------------------------
+ */
 
 /* A flow may stand ready again behind its own batch: the next request. */
 static void line_up(produce *request) {

@@ -87,8 +87,7 @@ static size_t find(const tsh_aborted *aborted, int64_t producer_id) {
   return i;
 }
 
-static int open_up_to(tsh_aborted *aborted, int64_t last_offset,
-                      tsh_err *err) {
+static int open_up_to(tsh_aborted *aborted, int64_t last_offset, tsh_err *err) {
   while (aborted->count > 0 && aborted->heap[0].first_offset <= last_offset) {
     struct tsh_abort top = pop(aborted);
     if (find(aborted, top.producer_id) < aborted->open_count)
@@ -109,12 +108,11 @@ static bool is_abort_marker(const tsh_batch *batch) {
   tsh_records records;
   tsh_record record;
   tsh_records_init(&records);
-  bool abort =
-      batch->count > 0 && tsh_batch_codec(batch) == TSH_CODEC_NONE &&
-      tsh_records_open(&records, batch, batch->size, NULL) == 0 &&
-      tsh_records_next(&records, &record, NULL) == 1 &&
-      record.key_size >= MARKER_KEY_SIZE &&
-      get16(record.key + 2) == MARKER_ABORT;
+  bool abort = batch->count > 0 && tsh_batch_codec(batch) == TSH_CODEC_NONE &&
+               tsh_records_open(&records, batch, batch->size, NULL) == 0 &&
+               tsh_records_next(&records, &record, NULL) == 1 &&
+               record.key_size >= MARKER_KEY_SIZE &&
+               get16(record.key + 2) == MARKER_ABORT;
   tsh_records_fini(&records);
   return abort;
 }

@@ -82,9 +82,9 @@ int tsh_batch_check(const tsh_batch *batch, tsh_err *err) {
 /* The part of the header that the CRC covers, as it will be. */
 static void stamped_body(uint8_t *body, const tsh_stamp *stamp) {
   uint8_t *header = body - TSH_BATCH_CRC_FROM; /* offsets count from there */
-  int attributes = get16(header + AT_ATTRIBUTES) &
-                   ~(TSH_BATCH_APPEND_TIME | TSH_BATCH_TRANSACTIONAL |
-                     TSH_BATCH_HORIZON);
+  int attributes =
+      get16(header + AT_ATTRIBUTES) &
+      ~(TSH_BATCH_APPEND_TIME | TSH_BATCH_TRANSACTIONAL | TSH_BATCH_HORIZON);
   if (stamp->transactional)
     attributes |= TSH_BATCH_TRANSACTIONAL;
   put16(header + AT_ATTRIBUTES, (uint16_t)attributes);

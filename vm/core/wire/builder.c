@@ -52,8 +52,8 @@ int tsh_builder_add(tsh_builder *builder, const tsh_record *record,
                     tsh_err *err) {
   size_t need = builder->size + RECORD_OVERHEAD + record->key_size +
                 record->value_size + record->headers_size;
-  int status = tsh_batch__reserve(&builder->buffer, &builder->capacity, need,
-                                  err);
+  int status =
+      tsh_batch__reserve(&builder->buffer, &builder->capacity, need, err);
   if (status != 0)
     return status;
   if (builder->count == 0)
@@ -100,8 +100,8 @@ static void put_header(uint8_t *bytes, size_t size, tsh_codec codec,
   put16(bytes + AT_PRODUCER_EPOCH, (uint16_t)stamp->producer_epoch);
   put32(bytes + AT_BASE_SEQUENCE, (uint32_t)stamp->sequence);
   put32(bytes + AT_COUNT, (uint32_t)builder->count);
-  put32(bytes + AT_CRC, tsh_crc32c(0, bytes + TSH_BATCH_CRC_FROM,
-                                   size - TSH_BATCH_CRC_FROM));
+  put32(bytes + AT_CRC,
+        tsh_crc32c(0, bytes + TSH_BATCH_CRC_FROM, size - TSH_BATCH_CRC_FROM));
 }
 
 int tsh_builder_finish(tsh_builder *builder, tsh_codec codec,
@@ -110,9 +110,9 @@ int tsh_builder_finish(tsh_builder *builder, tsh_codec codec,
   assert(builder->count > 0);
   uint8_t *bytes = NULL;
   size_t capacity = 0, packed = 0;
-  int status = tsh_codec_compress(codec, builder->buffer, builder->size,
-                                  TSH_BATCH_HEADER, &bytes, &capacity, &packed,
-                                  err);
+  int status =
+      tsh_codec_compress(codec, builder->buffer, builder->size,
+                         TSH_BATCH_HEADER, &bytes, &capacity, &packed, err);
   if (status != 0) {
     free(bytes);
     return status;

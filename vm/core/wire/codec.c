@@ -14,11 +14,11 @@
 #include "batch_int.h"
 
 enum {
-  GZIP_WINDOW = 15 + 16,        /* largest window, gzip wrapping */
-  XERIAL_HEADER = 16,           /* magic, version, compatible version */
-  XERIAL_BLOCK = 32 * 1024,     /* bytes before compression */
+  GZIP_WINDOW = 15 + 16,    /* largest window, gzip wrapping */
+  XERIAL_HEADER = 16,       /* magic, version, compatible version */
+  XERIAL_BLOCK = 32 * 1024, /* bytes before compression */
   XERIAL_VERSION = 1,
-  FIRST_GUESS = 4,              /* output per input byte at first */
+  FIRST_GUESS = 4, /* output per input byte at first */
   FIRST_LEAST = 4096,
   ZSTD_LEVEL = 3
 };
@@ -182,20 +182,20 @@ int tsh_codec_expand(tsh_codec codec, const uint8_t *bytes, size_t size,
   if (status != 0)
     return status;
   switch (codec) {
-  case TSH_CODEC_GZIP:
-    status = expand_gzip(bytes, size, &out);
-    break;
-  case TSH_CODEC_SNAPPY:
-    status = expand_snappy(bytes, size, &out);
-    break;
-  case TSH_CODEC_LZ4:
-    status = expand_lz4(bytes, size, &out);
-    break;
-  case TSH_CODEC_ZSTD:
-    status = expand_zstd(bytes, size, &out);
-    break;
-  default:
-    status = tsh_batch__bad(err, KAFKA_CORRUPT_MESSAGE, "unknown codec");
+    case TSH_CODEC_GZIP:
+      status = expand_gzip(bytes, size, &out);
+      break;
+    case TSH_CODEC_SNAPPY:
+      status = expand_snappy(bytes, size, &out);
+      break;
+    case TSH_CODEC_LZ4:
+      status = expand_lz4(bytes, size, &out);
+      break;
+    case TSH_CODEC_ZSTD:
+      status = expand_zstd(bytes, size, &out);
+      break;
+    default:
+      status = tsh_batch__bad(err, KAFKA_CORRUPT_MESSAGE, "unknown codec");
   }
   *expanded = out.size;
   return status;
@@ -245,17 +245,17 @@ static const LZ4F_preferences_t lz4_frame = {
 
 static size_t most(tsh_codec codec, size_t size) {
   switch (codec) {
-  case TSH_CODEC_GZIP:
-    return compressBound((uLong)size) + 32;
-  case TSH_CODEC_SNAPPY:
-    return XERIAL_HEADER + blocks_of(size) *
-                               (4 + snappy_max_compressed_length(XERIAL_BLOCK));
-  case TSH_CODEC_LZ4:
-    return LZ4F_compressFrameBound(size, &lz4_frame);
-  case TSH_CODEC_ZSTD:
-    return ZSTD_compressBound(size);
-  default:
-    return size;
+    case TSH_CODEC_GZIP:
+      return compressBound((uLong)size) + 32;
+    case TSH_CODEC_SNAPPY:
+      return XERIAL_HEADER +
+             blocks_of(size) * (4 + snappy_max_compressed_length(XERIAL_BLOCK));
+    case TSH_CODEC_LZ4:
+      return LZ4F_compressFrameBound(size, &lz4_frame);
+    case TSH_CODEC_ZSTD:
+      return ZSTD_compressBound(size);
+    default:
+      return size;
   }
 }
 
@@ -268,29 +268,29 @@ int tsh_codec_compress(tsh_codec codec, const uint8_t *bytes, size_t size,
     return status;
   uint8_t *to = *buffer + keep;
   switch (codec) {
-  case TSH_CODEC_NONE:
-    memcpy(to, bytes, size);
-    packed = size;
-    break;
-  case TSH_CODEC_GZIP:
-    packed = pack_gzip(bytes, size, to, space);
-    break;
-  case TSH_CODEC_SNAPPY:
-    packed = pack_snappy(bytes, size, to, space);
-    break;
-  case TSH_CODEC_LZ4:
-    packed = LZ4F_compressFrame(to, space, bytes, size, &lz4_frame);
-    packed = LZ4F_isError(packed) ? 0 : packed;
-    break;
-  case TSH_CODEC_ZSTD:
-    packed = ZSTD_compress(to, space, bytes, size, ZSTD_LEVEL);
-    packed = ZSTD_isError(packed) ? 0 : packed;
-    break;
+    case TSH_CODEC_NONE:
+      memcpy(to, bytes, size);
+      packed = size;
+      break;
+    case TSH_CODEC_GZIP:
+      packed = pack_gzip(bytes, size, to, space);
+      break;
+    case TSH_CODEC_SNAPPY:
+      packed = pack_snappy(bytes, size, to, space);
+      break;
+    case TSH_CODEC_LZ4:
+      packed = LZ4F_compressFrame(to, space, bytes, size, &lz4_frame);
+      packed = LZ4F_isError(packed) ? 0 : packed;
+      break;
+    case TSH_CODEC_ZSTD:
+      packed = ZSTD_compress(to, space, bytes, size, ZSTD_LEVEL);
+      packed = ZSTD_isError(packed) ? 0 : packed;
+      break;
   }
   *compressed = packed;
   if (packed == 0 && size > 0)
-    return tsh_err_set(err, TSH_NO_MEMORY, "batch", 0,
-                       "%s compression failed", tsh_codec_name(codec));
+    return tsh_err_set(err, TSH_NO_MEMORY, "batch", 0, "%s compression failed",
+                       tsh_codec_name(codec));
   return 0;
 }
 

@@ -23,8 +23,8 @@ enum {
 static const uint32_t polynomial = 0x82F63B78u;
 
 static uint32_t slice[SLICES][256];
-static uint32_t power[DIGITS][16];      /* x^(8 * digit * 16^place) */
-static uint32_t stream_shift[4][256];   /* a state's bytes, STREAM zeros on */
+static uint32_t power[DIGITS][16];    /* x^(8 * digit * 16^place) */
+static uint32_t stream_shift[4][256]; /* a state's bytes, STREAM zeros on */
 static uint32_t (*feed)(uint32_t, const uint8_t *, size_t);
 
 /* a * b modulo the polynomial; bit 31 stands for x^0. */
@@ -50,9 +50,8 @@ static uint32_t feed_table(uint32_t state, const uint8_t *at, size_t size) {
     uint32_t low = state ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8 |
                             (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
     state = slice[7][low & 255] ^ slice[6][low >> 8 & 255] ^
-            slice[5][low >> 16 & 255] ^ slice[4][low >> 24] ^
-            slice[3][at[4]] ^ slice[2][at[5]] ^ slice[1][at[6]] ^
-            slice[0][at[7]];
+            slice[5][low >> 16 & 255] ^ slice[4][low >> 24] ^ slice[3][at[4]] ^
+            slice[2][at[5]] ^ slice[1][at[6]] ^ slice[0][at[7]];
   }
   while (size-- > 0)
     state = state >> 8 ^ slice[0][(state ^ *at++) & 255];

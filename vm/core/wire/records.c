@@ -19,25 +19,23 @@ const uint8_t *tsh_batch__get_varint(const uint8_t *at, const uint8_t *end,
   return NULL;
 }
 
-void tsh_records_init(tsh_records *records) {
-  *records = (tsh_records){0};
-}
+void tsh_records_init(tsh_records *records) { *records = (tsh_records){0}; }
 
 void tsh_records_fini(tsh_records *records) {
   free(records->buffer);
   tsh_records_init(records);
 }
 
-int tsh_records_open(tsh_records *records, const tsh_batch *batch,
-                     size_t limit, tsh_err *err) {
+int tsh_records_open(tsh_records *records, const tsh_batch *batch, size_t limit,
+                     tsh_err *err) {
   const uint8_t *payload = batch->bytes + TSH_BATCH_HEADER;
   size_t size = batch->size - TSH_BATCH_HEADER;
   records->batch = *batch;
   records->left = 0;
   if (batch->count > 0 && tsh_batch_codec(batch) != TSH_CODEC_NONE) {
-    int status = tsh_codec_expand(tsh_batch_codec(batch), payload, size, limit,
-                                  &records->buffer, &records->capacity, &size,
-                                  err);
+    int status =
+        tsh_codec_expand(tsh_batch_codec(batch), payload, size, limit,
+                         &records->buffer, &records->capacity, &size, err);
     if (status != 0)
       return status;
     payload = records->buffer;
@@ -73,8 +71,8 @@ static const uint8_t *get_bytes(const uint8_t *at, const uint8_t *end,
   return at + length;
 }
 
-static bool parse(const tsh_batch *batch, const uint8_t *at,
-                  const uint8_t *end, tsh_record *out) {
+static bool parse(const tsh_batch *batch, const uint8_t *at, const uint8_t *end,
+                  tsh_record *out) {
   int64_t time_delta, offset_delta, headers;
   if (at == end)
     return false;
@@ -102,8 +100,7 @@ int tsh_records_next(tsh_records *records, tsh_record *out, tsh_err *err) {
   if (records->left == 0)
     return records->at == records->end ? 0 : broken(err, records);
   int64_t length;
-  const uint8_t *at =
-      tsh_batch__get_varint(records->at, records->end, &length);
+  const uint8_t *at = tsh_batch__get_varint(records->at, records->end, &length);
   if (at == NULL || length < 0 || length > records->end - at ||
       !parse(&records->batch, at, at + length, out))
     return broken(err, records);

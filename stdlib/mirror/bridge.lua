@@ -185,11 +185,13 @@ end
 --- Is `cluster` the one that may write `topics` (a name, a list, nil)?
 ---@return tranship.Answer|tranship.Question
 function M:writer_is(topics, cluster)
-  local title = ("%s: %s writes %s"):format(self.name, cluster.name,
-    table.concat(names.list(topics), ", "))
+  local list = names.list(topics)
+  local title = #list == 0 and "nothing is written across " .. self.name
+    or ("%s: %s writes %s"):format(self.name, cluster.name,
+      table.concat(list, ", "))
   return question.defer(title, function()
     local seen, ok = {}, true
-    for _, name in ipairs(names.list(topics)) do
+    for _, name in ipairs(list) do
       local writer, why = self:writer_of(name)
       if not writer then return nil, why end
       seen[name] = writer

@@ -14,7 +14,7 @@ local M = {}
 local MAX_FILLER = 200000000 -- offsets below the log start: 25 s, 160 MB
 local MAX_HOLE = 1000000     -- markers for one hole: 13 s, 78 MB
 local FILLER_BATCH = 500000  -- records; 390 KB compressed
-local MARKER_BATCH = 10000   -- markers in one request
+local MARKER_BATCH = 500     -- markers in one request
 local SEQUENCES = 1 << 31
 local TOO_LARGE, OUT_OF_ORDER, DUPLICATE = 10, 45, 46
 
@@ -171,7 +171,10 @@ function M.markers(flow, leg, hole, sequence)
     local ok
     ok, why = cluster:markers(name, flow.partition,
       { id = leg.pid, epoch = leg.epoch }, count)
-    if not ok then return nil, M.no_marker(why, at), at end
+    if not ok then
+      flow.owned_epoch = nil -- they may still come: the next try fences them
+      return nil, M.no_marker(why, at), at
+    end
     at = at + count
   end
   return leg, sequence

@@ -101,9 +101,8 @@ end
 
 --- What the target got since the last progress record must be what the source
 -- holds from there on, and, while the leader remembers the leg's producer id,
--- as many records as that id appended.
-local function check_tail(flow, from, log_end, sequence)
-  if log_end == from.target then return true end
+-- as many records as that id appended. Gives the source position behind them.
+local function check_tail(flow, from, log_end, sequence, source)
   local reads, writes = ledger.sides(flow.leg)
   local there, why = contents(flow, writes, from.target, log_end)
   if not there then return nil, why end
@@ -115,18 +114,35 @@ local function check_tail(flow, from, log_end, sequence)
         there.records, appended)
     end
   end
-  local source
-  source, why = flow:side(reads):bounds(flow:name_on(reads), flow.partition)
-  if not source then return nil, why end
-  if there.records == 0 then return true end
-  if source.start > from.source then return true end -- the copier names it
+  if there.records == 0 or source.start > from.source then
+    return from.source -- of a retention gap the copier tells
+  end
   local here
   here, why = contents(flow, reads, from.source, source.stable, there.records)
   if not here then return nil, why end
-  if here.hash == there.hash then return true end
+  if here.hash == there.hash then return here.to end
   return halted("diverged", flow, from.target, log_end, "are not what the "
     .. "source holds from offset %d on: somebody else writes to the target, "
     .. "or the source's log was cut back and written anew", from.source)
+end
+
+--- Same offsets are over when markers passed their hole: the target's log end
+-- lies beyond a record that is still to be copied. The leg goes on mapped.
+local function passed_hole(flow, leg, from, at, log_end, source)
+  local reads = ledger.sides(leg)
+  local left, why = contents(flow, reads, at, math.min(log_end,
+    source.stable))
+  if not left then return nil, why end
+  if left.records == 0 and log_end <= source.stop then return false end
+  local count
+  count, why = contents(flow, reads, from.source, at)
+  if not count then return nil, why end
+  local ok
+  ok, why = flow:go_on_mapped(leg, at, log_end,
+    (from.sequence + count.records) % SEQUENCES,
+    ("late control markers reached offset %d"):format(log_end))
+  if not ok then return nil, why end
+  return true
 end
 
 --- What copier:start needs to go on with `leg`.
@@ -152,8 +168,21 @@ function M.position(flow, leg)
       .. "records up to %d were acknowledged: it was truncated", flow.id,
       log_end, from.target - 1)
   end
-  ok, why = check_tail(flow, from, log_end, sequence)
-  if not ok then return nil, why end
+  if log_end > from.target then
+    local source, at, passed
+    source, why = flow:side(reads):bounds(flow:name_on(reads), flow.partition)
+    if not source then return nil, why end
+    at, why = check_tail(flow, from, log_end, sequence, source)
+    if not at then return nil, why end
+    if same and at >= source.start then
+      passed, why = passed_hole(flow, leg, from, at, log_end, source)
+      if passed == nil then return nil, why end
+      if passed then
+        return M.position(flow, flow.engine.ledger:leg(flow.topic,
+          flow.partition))
+      end
+    end
+  end
   return {
     same = same, source_offset = from.source, target_offset = from.target,
     log_end = log_end, sequence = from.sequence,

@@ -16,7 +16,7 @@ local record = require "mirror.record"
 local M = {}
 
 local LEVEL_TRIES = 5
-local MARKER_BATCH = 10000
+local MARKER_BATCH = 500
 
 --- "turn" when everything that writers appended has been copied.
 ---@async

@@ -2,6 +2,7 @@
 -- empty topic, holes that the cleaner left.
 
 local task = require "vm.task"
+local side = require "mirror.side"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
@@ -96,4 +97,22 @@ test("holes of a compacted log, growth and new topics keep offsets too",
     t.note(answer.text)
     t.equal(world:ends(world.new, "apps.compact", 0).stop,
       world:ends(old, "apps.compact", 0).stop)
+
+    -- Late markers of our own push the log past the next record: the
+    -- partition goes on mapped, and says why.
+    world:kill_engine(road)
+    local leg = t.ok(road:open_ledger()):leg("apps.new", 0)
+    local target <close> = setmetatable({ side = side.new {
+      name = "new", bootstrap = world.new.bootstrap } }, {
+      __close = function(self) self.side:close() end })
+    t.ok(target.side:markers("apps.new", 0, { id = leg.pid,
+      epoch = leg.epoch }, 5))
+    world:append(old, world.records("apps.new", 0, 100, 50))
+    world:reach(road:open())
+    world:settle(road)
+    world:must_be_same("apps.new", 0)
+    t.equal(world:kinds(road)["apps.new/0"], "mapped")
+    t.equal(world:ends(world.new, "apps.new", 0).stop, 155)
+    answer = t.ok(road:same_records())
+    t.ok(answer.ok, answer.text)
   end)

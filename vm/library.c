@@ -1,8 +1,8 @@
 /* The Lua library: loaded from the embedded source, or from a folder.
  *
  * A process that opens a second state (sandbox.fresh) would compile everything
- * again; so what was compiled once from embedded text is kept as bytecode, and
- * that bytecode is loaded by nobody else. */
+ * again. So a state remembers what it compiled, and shares it as bytecode when
+ * a second one is about to be opened; nothing else loads bytecode. */
 #include "library.h"
 
 #include <lauxlib.h>
@@ -17,9 +17,12 @@
 
 enum { LARGEST_CHUNK = 1 << 24 };
 
-/* Compiled chunks by the index of their source; never freed. */
+/* Chunks that were compiled in this state, by the index of their source. */
+static const char chunks_key[] = "library.chunks";
+
+/* Chunks that are shared, by the same index; never freed. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static tsh_buf *compiled;
+static tsh_buf *shared;
 
 static int add_bytes(lua_State *L, const void *bytes, size_t size, void *buf) {
   (void)L;
@@ -27,31 +30,49 @@ static int add_bytes(lua_State *L, const void *bytes, size_t size, void *buf) {
   return 0;
 }
 
-/* Keeps the function on top of the stack. */
-static void keep(lua_State *L, size_t index) {
+/* Shares the function on top of the stack. */
+static void share(lua_State *L, size_t index) {
   tsh_buf bytes;
 
+  if (shared == NULL)
+    shared = calloc(tsh_source_count, sizeof *shared);
+  if (shared == NULL || shared[index].length > 0)
+    return;
   tsh_buf_init(&bytes, LARGEST_CHUNK);
   lua_dump(L, add_bytes, &bytes, 0);
-  pthread_mutex_lock(&lock);
-  if (compiled == NULL)
-    compiled = calloc(tsh_source_count, sizeof *compiled);
-  if (compiled != NULL && compiled[index].length == 0 && !bytes.failed)
-    compiled[index] = bytes;
-  else
+  if (bytes.failed)
     tsh_buf_fini(&bytes);
-  pthread_mutex_unlock(&lock);
+  else
+    shared[index] = bytes;
 }
 
-/* What is kept stays where it is, so it may be used after unlocking. */
-static const tsh_buf *kept(size_t index) {
+void tsh_library_share(lua_State *L) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, chunks_key) == LUA_TTABLE) {
+    pthread_mutex_lock(&lock);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+      share(L, (size_t)lua_tointeger(L, -2));
+    pthread_mutex_unlock(&lock);
+  }
+  lua_pop(L, 1);
+}
+
+/* What is shared stays where it is, so it may be used after unlocking. */
+static const tsh_buf *find_shared(size_t index) {
   const tsh_buf *bytes = NULL;
 
   pthread_mutex_lock(&lock);
-  if (compiled != NULL && compiled[index].length > 0)
-    bytes = &compiled[index];
+  if (shared != NULL && shared[index].length > 0)
+    bytes = &shared[index];
   pthread_mutex_unlock(&lock);
   return bytes;
+}
+
+/* Remembers the function on top of the stack. */
+static void remember(lua_State *L, size_t index) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, chunks_key);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)index);
+  lua_pop(L, 1);
 }
 
 static int by_path(const void *key, const void *entry) {
@@ -67,7 +88,7 @@ static int load_embedded(lua_State *L, const char *path) {
   if (source == NULL)
     return 0;
   index = (size_t)(source - tsh_sources);
-  bytes = kept(index);
+  bytes = find_shared(index);
   if (bytes != NULL) {
     if (luaL_loadbufferx(L, bytes->data, bytes->length, source->chunk_name,
                          "b") != LUA_OK)
@@ -77,7 +98,7 @@ static int load_embedded(lua_State *L, const char *path) {
   if (luaL_loadbufferx(L, (const char *)source->text, source->length,
                        source->chunk_name, "t") != LUA_OK)
     lua_error(L);
-  keep(L, index);
+  remember(L, index);
   return 1;
 }
 

@@ -8,4 +8,8 @@
  * 1, or pushes nothing and returns 0. Raises on a syntax error. */
 int tsh_library_load(lua_State *L, const char *path);
 
+/* Before another state is opened in this process: it need not compile again
+ * what this one has. */
+void tsh_library_share(lua_State *L);
+
 #endif

@@ -1,4 +1,4 @@
-/* Who may do what, and who is who: ACLs and SCRAM users.
+/* Who may do what: ACLs.
  *
  * Kafka's resource, operation and pattern codes have one word each here, the
  * same in answers, in new ACLs and in filters. */
@@ -45,11 +45,6 @@ static const word permissions[] = {
     {RD_KAFKA_ACL_PERMISSION_TYPE_ANY, "any"},
     {RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, "allow"},
     {RD_KAFKA_ACL_PERMISSION_TYPE_DENY, "deny"},
-    {0, NULL}};
-
-static const word mechanisms[] = {
-    {RD_KAFKA_SCRAM_MECHANISM_SHA_256, "SCRAM-SHA-256"},
-    {RD_KAFKA_SCRAM_MECHANISM_SHA_512, "SCRAM-SHA-512"},
     {0, NULL}};
 
 static const char *name_of(const word *words, int code) {
@@ -146,13 +141,20 @@ static tsh_data *add_acl(kafka_req *req, tsh_data *to,
   return item;
 }
 
-/* acls(filter) */
+/* acls(filter): the question whether we may look, then the list */
 
 int tsh_kafka__acls(kafka_req *req, tsh_err *err) {
-  const tsh_data *filter = tsh_data_at(req->args, 1);
-  rd_kafka_AclBinding_t *acl = binding(filter, true, err);
+  rd_kafka_AclBinding_t *acl = binding(tsh_data_at(req->args, 1), true, err);
   if (!acl)
     return TSH_INVALID;
+  rd_kafka_AclBinding_destroy(acl);
+  req->step = KAFKA_MAY_WE;
+  return tsh_kafka__cluster(req, err);
+}
+
+static int list_acls(kafka_req *req, tsh_err *err) {
+  rd_kafka_AclBinding_t *acl = binding(tsh_data_at(req->args, 1), true, err);
+  req->step = KAFKA_LIST;
   rd_kafka_AdminOptions_t *options =
       tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_DESCRIBEACLS);
   rd_kafka_DescribeAcls(req->kafka->rk, acl, options, req->kafka->queue);
@@ -163,7 +165,12 @@ int tsh_kafka__acls(kafka_req *req, tsh_err *err) {
 
 int tsh_kafka__acls_read(kafka_req *req, rd_kafka_event_t *event,
                          tsh_err *err) {
-  (void)err;
+  if (req->step == KAFKA_MAY_WE)
+    return tsh_kafka__may_describe(event)
+               ? list_acls(req, err)
+               : tsh_kafka__fail(err,
+                                 RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+                                 "ACLs need the right to describe the cluster");
   size_t count;
   const rd_kafka_AclBinding_t **acls = rd_kafka_DescribeAcls_result_acls(
       rd_kafka_event_DescribeAcls_result(event), &count);
@@ -239,127 +246,6 @@ int tsh_kafka__delete_acls_read(kafka_req *req, rd_kafka_event_t *event,
         rd_kafka_DeleteAcls_result_response_matching_acls(list[i], &gone);
     for (size_t k = 0; k < gone; k++)
       add_acl(req, deleted, acls[k]);
-  }
-  return 0;
-}
-
-/* users() */
-
-int tsh_kafka__users(kafka_req *req, tsh_err *err) {
-  (void)err;
-  rd_kafka_AdminOptions_t *options =
-      tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_DESCRIBEUSERSCRAMCREDENTIALS);
-  rd_kafka_DescribeUserScramCredentials(req->kafka->rk, NULL, 0, options,
-                                        req->kafka->queue);
-  rd_kafka_AdminOptions_destroy(options);
-  return KAFKA_MORE;
-}
-
-int tsh_kafka__users_read(kafka_req *req, rd_kafka_event_t *event,
-                          tsh_err *err) {
-  (void)err;
-  size_t count;
-  const rd_kafka_UserScramCredentialsDescription_t **list =
-      rd_kafka_DescribeUserScramCredentials_result_descriptions(
-          rd_kafka_event_DescribeUserScramCredentials_result(event), &count);
-  for (size_t i = 0; i < count; i++) {
-    const rd_kafka_error_t *error =
-        rd_kafka_UserScramCredentialsDescription_error(list[i]);
-    tsh_data *item = tsh_data_add_table(req->pool, req->out, NULL);
-    tsh_data_add_text(req->pool, item, "name",
-                      rd_kafka_UserScramCredentialsDescription_user(list[i]));
-    tsh_kafka__item(req, item, error ? rd_kafka_error_code(error) : 0,
-                    error ? rd_kafka_error_string(error) : NULL);
-    tsh_data *known = tsh_data_add_table(req->pool, item, "mechanisms");
-    size_t infos =
-        rd_kafka_UserScramCredentialsDescription_scramcredentialinfo_count(
-            list[i]);
-    for (size_t k = 0; k < infos; k++) {
-      const rd_kafka_ScramCredentialInfo_t *info =
-          rd_kafka_UserScramCredentialsDescription_scramcredentialinfo(list[i],
-                                                                       k);
-      tsh_data *one = tsh_data_add_table(req->pool, known, NULL);
-      tsh_data_add_text(
-          req->pool, one, "mechanism",
-          name_of(mechanisms,
-                  (int)rd_kafka_ScramCredentialInfo_mechanism(info)));
-      tsh_data_add_number(req->pool, one, "iterations",
-                          rd_kafka_ScramCredentialInfo_iterations(info));
-    }
-  }
-  return 0;
-}
-
-/* alter_users{{name, mechanism, iterations, password | delete = true}} */
-
-static rd_kafka_UserScramCredentialAlteration_t *
-alteration(const tsh_data *item, tsh_err *err) {
-  enum { ITERATIONS = 4096 /* the least that Kafka takes */ };
-  const char *name = tsh_data_text(item, "name", NULL);
-  const tsh_data *password = tsh_data_get(item, "password");
-  int mechanism =
-      code_of(mechanisms, tsh_data_text(item, "mechanism", "SCRAM-SHA-512"));
-  bool remove = tsh_data_flag(item, "delete", false);
-  if (!name || !*name || !mechanism ||
-      (!remove && (!password || password->kind != TSH_DATA_TEXT ||
-                   !password->as.text.length))) {
-    tsh_kafka__invalid(err, "a user needs a name, a SCRAM mechanism, and a "
-                            "password or delete = true");
-    return NULL;
-  }
-  if (remove)
-    return rd_kafka_UserScramCredentialDeletion_new(
-        name, (rd_kafka_ScramMechanism_t)mechanism);
-  return rd_kafka_UserScramCredentialUpsertion_new(
-      name, (rd_kafka_ScramMechanism_t)mechanism,
-      (int32_t)tsh_data_number(item, "iterations", ITERATIONS),
-      (const unsigned char *)password->as.text.bytes, password->as.text.length,
-      NULL, 0);
-}
-
-int tsh_kafka__alter_users(kafka_req *req, tsh_err *err) {
-  const tsh_data *items = tsh_kafka__table_arg(req, 1, err);
-  if (!items)
-    return TSH_INVALID;
-  size_t made = 0;
-  rd_kafka_UserScramCredentialAlteration_t **list =
-      tsh_kafka__array(req, tsh_data_count(items), sizeof *list);
-  TSH_DATA_EACH(item, items) {
-    rd_kafka_UserScramCredentialAlteration_t *one =
-        list ? alteration(item, err) : NULL;
-    if (!one) {
-      rd_kafka_UserScramCredentialAlteration_destroy_array(list, made);
-      return TSH_INVALID;
-    }
-    list[made++] = one;
-  }
-  if (!made)
-    return 0;
-  rd_kafka_AdminOptions_t *options =
-      tsh_kafka__options(req, RD_KAFKA_ADMIN_OP_ALTERUSERSCRAMCREDENTIALS);
-  rd_kafka_AlterUserScramCredentials(req->kafka->rk, list, made, options,
-                                     req->kafka->queue);
-  rd_kafka_AdminOptions_destroy(options);
-  rd_kafka_UserScramCredentialAlteration_destroy_array(list, made);
-  return KAFKA_MORE;
-}
-
-int tsh_kafka__alter_users_read(kafka_req *req, rd_kafka_event_t *event,
-                                tsh_err *err) {
-  (void)err;
-  size_t count;
-  const rd_kafka_AlterUserScramCredentials_result_response_t **list =
-      rd_kafka_AlterUserScramCredentials_result_responses(
-          rd_kafka_event_AlterUserScramCredentials_result(event), &count);
-  for (size_t i = 0; i < count; i++) {
-    const rd_kafka_error_t *error =
-        rd_kafka_AlterUserScramCredentials_result_response_error(list[i]);
-    tsh_data *item = tsh_data_add_table(req->pool, req->out, NULL);
-    tsh_data_add_text(
-        req->pool, item, "name",
-        rd_kafka_AlterUserScramCredentials_result_response_user(list[i]));
-    tsh_kafka__item(req, item, error ? rd_kafka_error_code(error) : 0,
-                    error ? rd_kafka_error_string(error) : NULL);
   }
   return 0;
 }

@@ -179,6 +179,11 @@ const char *tsh_kafka__operation_name(rd_kafka_AclOperation_t operation);
 int tsh_kafka__find_coordinator(kafka_req *req, tsh_err *err);
 bool tsh_kafka__has_coordinator(rd_kafka_event_t *event);
 
+/* kafka_users.c: whether ACLs and users may be looked at */
+enum { KAFKA_MAY_WE, KAFKA_LIST };
+bool tsh_kafka__may_describe(rd_kafka_event_t *event);
+int tsh_kafka__refused_to_look(tsh_err *err);
+
 /* kafka_consumer.c, kafka_producer.c: the roles behind kafka.c */
 int tsh_kafka__reader_conf(rd_kafka_conf_t *conf, const tsh_data *args,
                            tsh_err *err);

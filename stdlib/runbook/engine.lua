@@ -187,11 +187,23 @@ local function ready(session, options, book)
   return entry.claim(session, ids)
 end
 
+-- A closed run is over; only an undo opens one that is done.
+local function may_open(session, how)
+  local closed = session.state.closed
+  if not closed or how == "undo" and closed.outcome == "done" then
+    return true
+  end
+  return nil, err.new { kind = "closed", origin = "run",
+    message = ("run %s is %s; there is nothing to go on with"):format(
+      session.id, closed.outcome) }
+end
+
 local function drive_again(folder, options, book, how, fn)
   local session, why = sessions.open(folder)
   if not session then return nil, why end
   local ok
-  ok, why = ready(session, options, book)
+  ok, why = may_open(session, how)
+  if ok then ok, why = ready(session, options, book) end
   if not ok then
     session:close()
     return nil, why

@@ -2,7 +2,8 @@
 -- there, resumed, and the world must end as if nothing had happened.
 --
 -- The points are before and after every record, and before and after every
--- effect. Every fourth is taken; `TRANSHIP_CRASH_SAMPLE=1` takes them all.
+-- effect. TRANSHIP_CRASH_TOY is how many of each story are taken ("all": every
+-- one), TRANSHIP_CRASH_SEED which.
 
 local test = ...
 
@@ -14,7 +15,8 @@ local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local cases = assert(load(assert(sys.read_file(here .. "/toy/case.lua")),
                           "@" .. here .. "/toy/case.lua"))()
 
-local SAMPLE = math.tointeger(tonumber(sys.env "TRANSHIP_CRASH_SAMPLE" or "4"))
+local SAMPLE = tonumber(sys.env "TRANSHIP_CRASH_TOY" or "40") or math.huge
+local SEED = math.tointeger(tonumber(sys.env "TRANSHIP_CRASH_SEED" or "1"))
 local AT_ONCE = 4
 local KILLED = 99
 
@@ -67,7 +69,9 @@ local function crashed(book, point, verb)
   if case:adopt() and sys.stat(case.run_folder.journal)
      and #sys.read_file(case.run_folder.journal) > 0
      and sys.read_file(case.run_folder.journal):find "\n" then
-    exit, said = drive(case, book, verb)
+    local closed = case:state().closed
+    if closed and verb == "resume" then exit = closed.exit
+    else exit, said = drive(case, book, verb) end
   elseif verb == "resume" then
     exit, said = drive(case, book, "run")    -- it died before there was a run
   else
@@ -112,19 +116,30 @@ local function complaint(book, point, verb, wanted)
   end
 end
 
+-- `SAMPLE` of the points, picked by a generator of our own: the same seed picks
+-- the same ones everywhere.
+local function sample(list)
+  local state, picked = SEED, { table.unpack(list) }
+  for at = #picked, 2, -1 do
+    state = (state * 6364136223846793005 + 1442695040888963407)
+    local other = (state >> 33) % at + 1
+    picked[at], picked[other] = picked[other], picked[at]
+  end
+  return table.move(picked, 1, math.min(SAMPLE, #picked), 1, {})
+end
+
 local function check_points(t, book, list, verb, wanted)
   local jobs, complaints = {}, {}
-  for at, point in ipairs(list) do
-    if (at - 1) % SAMPLE == 0 then
-      jobs[#jobs + 1] = function()
-        local text = complaint(book, point, verb, wanted)
-        if text then complaints[#complaints + 1] = point .. ": " .. text end
-        return true
-      end
+  for at, point in ipairs(sample(list)) do
+    jobs[at] = function()
+      local text = complaint(book, point, verb, wanted)
+      if text then complaints[#complaints + 1] = point .. ": " .. text end
+      return true
     end
   end
   assert(task.together(jobs, { at_once = AT_ONCE }))
-  t.note(("%s: %d points"):format(book, #jobs))
+  t.note(("%s, %s: %d of %d points, seed %d"):format(book, verb, #jobs, #list,
+    SEED))
   t.equal(table.concat(complaints, "\n"), "")
 end
 

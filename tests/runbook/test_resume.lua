@@ -447,6 +447,19 @@ test("a cluster that does not answer refuses before anything", function(t)
   t.equal(#runs.ids(case.root), 0)
 end)
 
+test("a closed run is not gone on with", function(t)
+  local case <close> = cases.new()
+  local book = toy.book { { id = "1", ensure = { case.world:becomes("x", "1") } } }
+  t.equal(case:run(book), 0)
+  t.equal(case:undo(book), 5)
+  for _, verb in ipairs { "resume", "undo" } do
+    local exit, why = case[verb](case, book)
+    t.equal(exit, nil)
+    t.match(why, "is undone; there is nothing to go on with")
+  end
+  t.equal(case.world:all(), {})
+end)
+
 test("a tampered journal is refused and left as it is", function(t)
   local case <close> = cases.new()
   local w = case.world

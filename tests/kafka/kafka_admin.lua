@@ -17,7 +17,7 @@ local function items(list, why)
 end
 
 --- The item whose field has that value: answers come in any order.
-local function item(list, field, value)
+local function one_with(list, field, value)
   for _, one in ipairs(list) do
     if one[field] == value then return one end
   end
@@ -151,13 +151,13 @@ local function positions(t, c)
   local partly = check(c:alter_group_offsets("g", {
     { topic = "t", partition = 0, offset = 1 },
     { topic = "absent", partition = 0, offset = 1 } }))
-  t.equal(item(partly, "topic", "t").err, nil)
-  t.equal(item(partly, "topic", "absent").err.kind, "not found")
+  t.equal(one_with(partly, "topic", "t").err, nil)
+  t.equal(one_with(partly, "topic", "absent").err.kind, "not found")
   items(c:delete_group_offsets("g", { { topic = "t", partition = 1 } }))
   t.equal(#check(c:group_offsets "g"), 1)
   local gone = check(c:delete_groups { "g", "absent" })
-  t.equal(item(gone, "group", "g").err, nil)
-  t.equal(item(gone, "group", "absent").err.kind, "not found")
+  t.equal(one_with(gone, "group", "g").err, nil)
+  t.equal(one_with(gone, "group", "absent").err.kind, "not found")
 end
 
 local function transactions(t, c)

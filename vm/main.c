@@ -2,6 +2,7 @@
  * opens a host, hands it the arguments, and passes its exit code on. */
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "tranship/host.h"
 #include "tranship/log.h"
 
-enum { EXIT_BROKEN = 1 };
+enum { EXIT_BROKEN = 1, EXIT_WRONG = 3 };
 
 static void set_log_level(void) {
   const char *name = getenv("TRANSHIP_LOG");
@@ -22,24 +23,24 @@ static void set_log_level(void) {
 
 /* `--stdlib DIR` comes first and is the host's own; the rest is Lua's. It goes
  * into the environment, so that processes we start use the same library. */
-static const char *take_stdlib(int *argc, char ***argv) {
+static bool take_stdlib(int *argc, char ***argv) {
   char folder[PATH_MAX];
 
-  if (*argc >= 2 && strcmp((*argv)[0], "--stdlib") == 0) {
-    if (realpath((*argv)[1], folder) != NULL)
-      setenv("TRANSHIP_STDLIB", folder, 1);
-    else
-      fprintf(stderr, "tranship: no folder %s\n", (*argv)[1]);
-    *argc -= 2;
-    *argv += 2;
+  if (*argc < 1 || strcmp((*argv)[0], "--stdlib") != 0)
+    return true;
+  if (*argc < 2 || realpath((*argv)[1], folder) == NULL) {
+    fprintf(stderr, "tranship: --stdlib needs a folder that is there\n");
+    return false;
   }
-  return getenv("TRANSHIP_STDLIB");
+  setenv("TRANSHIP_STDLIB", folder, 1);
+  *argc -= 2;
+  *argv += 2;
+  return true;
 }
 
 int main(int argc, char **argv) {
   tsh_host *host = NULL;
   tsh_err err;
-  const char *stdlib;
   int code = EXIT_BROKEN;
 
   argv = uv_setup_args(argc, argv);
@@ -47,8 +48,9 @@ int main(int argc, char **argv) {
   argv++;
   signal(SIGPIPE, SIG_IGN);
   set_log_level();
-  stdlib = take_stdlib(&argc, &argv);
-  if (tsh_host_open(&host, stdlib, &err) != 0) {
+  if (!take_stdlib(&argc, &argv))
+    return EXIT_WRONG;
+  if (tsh_host_open(&host, getenv("TRANSHIP_STDLIB"), &err) != 0) {
     fprintf(stderr, "tranship: %s\n", err.message);
     return EXIT_BROKEN;
   }

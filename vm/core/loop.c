@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "tranship/log.h"
+
 struct tsh_loop {
   uv_loop_t uv;
 };
@@ -38,23 +40,26 @@ int tsh_loop_open(tsh_loop **out, tsh_err *err) {
 }
 
 /* A child that outlives whoever started it is no leak: what is left of it
- * here is a handle (process.c) that waits to reap it. */
+ * here is a handle (process.c) that waits to reap it. Any other handle should
+ * have been closed by its owner. */
 static void let_go(uv_handle_t *handle, void *user) {
   (void)user;
-  if (handle->type == UV_PROCESS && !uv_is_closing(handle))
+  if (uv_is_closing(handle))
+    return;
+  if (handle->type == UV_PROCESS) {
     uv_close(handle, free_data);
+    return;
+  }
+  tsh_log(TSH_ERROR, "a %s handle was left open on the loop",
+          uv_handle_type_name(handle->type));
+  assert(!"a handle was left open on the loop");
+  uv_close(handle, NULL);
 }
 
 void tsh_loop_close(tsh_loop *loop) {
-  int rc;
-
   uv_walk(&loop->uv, let_go, NULL);
-  uv_run(&loop->uv, UV_RUN_NOWAIT);
-  while (uv_loop_close(&loop->uv) == UV_EBUSY) {
-    rc = uv_run(&loop->uv, UV_RUN_NOWAIT);
-    assert(rc != 0 && "a handle was left open on the loop");
-    (void)rc;
-  }
+  uv_run(&loop->uv, UV_RUN_DEFAULT); /* to the end of what is closing */
+  uv_loop_close(&loop->uv);
   free(loop);
 }
 

@@ -158,6 +158,7 @@ test("the library can come from a folder, for children too", function(t)
     #folder)
   for _, name in ipairs(sys.list(folder)) do sys.remove(folder .. "/" .. name) end
   sys.remove(folder)
+  t.equal(tranship("--stdlib", folder, "--version").code, 3)
 end)
 
 test("the embedded library has its text and its own chunk names", function(t)

@@ -12,8 +12,9 @@ local hash = sys.sha256
 --- Stores a book's sources, content-addressed, and the words to load it again.
 ---@async
 ---@param given? table  parameters as the operator gave them (never secrets)
+---@param recipes? string[]  folders in which recipes were looked for
 ---@return string? hash, tranship.Err? err  of the manifest
-function M.store(path, book, given)
+function M.store(path, book, given, recipes)
   local made, why = sys.mkdir(path, { parents = true })
   if not made then return nil, why end
   local files = {}
@@ -26,7 +27,7 @@ function M.store(path, book, given)
   local manifest = json.encode {
     format = M.FORMAT, file = book.file, name = book.name,
     version = book.version, fingerprint = book.fingerprint,
-    sources = files, params = given,
+    sources = files, params = given, recipes = recipes,
   }
   made, why = sys.write_file(path .. "/manifest.json", manifest,
                              { sync = true, atomic = true })

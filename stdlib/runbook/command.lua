@@ -141,7 +141,7 @@ function M.drive_options(opts)
   return {
     root = state_folder.dir(), make_view = M.viewer(opts), terminal = person,
     no_wait = opts.no_wait, ask_each = opts.step, read_only = opts.read_only,
-    select = M.selection(opts),
+    select = M.selection(opts), recipes = opts.recipes,
   }
 end
 

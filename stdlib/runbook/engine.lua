@@ -31,6 +31,7 @@ local GAP_CHOICES = { "finish", "undo this", "leave as is" }
 ---@field read_only? boolean
 ---@field select? table               only, skip, from, until_to
 ---@field given? table                parameters as given, for the archive
+---@field recipes? string[]           folders of recipes, for the archive
 ---@field plan_hash? string           of the plan that was confirmed
 
 -- A drive -------------------------------------------------------------------
@@ -150,7 +151,7 @@ function M.archived_book(folder, opened, more)
   local book
   book, why = require "runbook.load".book(manifest.file, {
     params = manifest.params, sources = manifest.sources,
-    blind = more and more.blind, once = more and more.once,
+    recipes = manifest.recipes, blind = more and more.blind, once = more and more.once,
   })
   if not book then return nil, why end
   return shape.index(book), nil, archive.changed(manifest)

@@ -90,7 +90,8 @@ function M.prepare(session, book, options)
   if not baseline then return nil, why end
   ok, why = M.claim(session, ids)
   if not ok then return nil, why end
-  hash, why = archive.store(session.folder.archive, book, options.given)
+  hash, why = archive.store(session.folder.archive, book, options.given,
+                            options.recipes)
   if not hash then return nil, why end
   return { ids = ids, baseline = baseline, archive = hash }
 end

@@ -89,6 +89,29 @@ test("resume executes the archived copy, and mentions what changed", function(t)
   t.equal(text:find('"seen":99', 1, true), nil)
 end)
 
+test("recipes of another folder are archived too", function(t)
+  local at <close> = bench [[
+runbook "with-recipe" {}
+local look = require "own/looks".look
+step "1. Look" { ensure = look {} }
+step "2. Look" { ensure = look {} }
+]]
+  assert(sys.mkdir(at.path .. "/elsewhere/own", { parents = true }))
+  local recipe = at.path .. "/elsewhere/own/looks.lua"
+  assert(sys.write_file(recipe, [[
+local looks = {}
+looks.look = goal "it is so" { takes = {}, check = function() return true end,
+                               irreversible = "it only looks" }
+return looks
+]]))
+  local said = at:call("run", at.book, "--yes", "--until", "1", "--recipes",
+                       at.path .. "/elsewhere")
+  t.equal(said.code, 0, said.stderr)
+  assert(sys.remove(recipe))
+  said = at:call("resume", at:id())
+  t.equal(said.code, 0, said.stderr)
+end)
+
 test("an approval is asked in spite of --yes; another shell answers", function(t)
   local at <close> = bench(ASKING)
   local waiting = at:call("run", at.book, "--yes", "--no-wait")

@@ -13,22 +13,26 @@
 
 #include "tranship/proto.h"
 
-#define F(type_, name_, ...) \
-  {.name = #name_, .type = TSH_F_##type_, .since = __VA_ARGS__}
-#define LIST(type_, name_, ...) \
-  {.name = #name_, .type = TSH_F_##type_, .list = true, .since = __VA_ARGS__}
-#define FIELDS(...) .fields = (const tsh_field[]){__VA_ARGS__, END}
+#define F(type_, name_, ...)                                                   \
+  { .name = #name_, .type = TSH_F_##type_, .since = __VA_ARGS__ }
+#define LIST(type_, name_, ...)                                                \
+  { .name = #name_, .type = TSH_F_##type_, .list = true, .since = __VA_ARGS__ }
+#define FIELDS(...)                                                            \
+  .fields = (const tsh_field[]) { __VA_ARGS__, END }
 #define NULL_FROM(version) .null_from = (version) + 1
 #define TAG(number, version) .tag = (number) + 1, .tag_from = (version)
-#define END {0}
+#define END                                                                    \
+  { 0 }
 
 #define NEVER INT16_MAX
 #define READ false
 #define WRITE true
 #define MESSAGE(name_, key_, min_, max_, flexible_, version_, class_, fields_) \
-  {.name = #name_, .api_key = key_, .min = min_, .max = max_, \
-   .flexible = flexible_, .version = version_, .writes = class_, \
-   .request = fields_##_request, .response = fields_##_response}
+  {                                                                            \
+    .name = #name_, .api_key = key_, .min = min_, .max = max_,                 \
+    .flexible = flexible_, .version = version_, .writes = class_,              \
+    .request = fields_##_request, .response = fields_##_response               \
+  }
 
 extern const tsh_message tsh_wire__log[], tsh_wire__txn[], tsh_wire__groups[],
     tsh_wire__cluster[];

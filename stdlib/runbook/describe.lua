@@ -91,6 +91,7 @@ local on = {
   ["undo.begin"] = function(r) return trouble("going back%s", because(r)) end,
   ["undo.enter"] = function() return news("taking it back") end,
   ["undo.leave"] = function(r)
+    if r.idle then return nil end              -- there was nothing to take back
     local say = r.state == "undo failed" and trouble or news
     return say("%s%s%s", r.state, took(r), because(r))
   end,

@@ -175,8 +175,9 @@ function M.lines(o)
   if o.question then
     tail[#tail + 1] = ""
     tail[#tail + 1] = paint(o, "33;1", fit(o.question.text, o.width))
-    tail[#tail + 1] = fit(("type %s to approve, or: tranship approve %s %s")
-      :format(o.question.step, o.run_id, o.question.step), o.width)
+    tail[#tail + 1] = o.question.step and fit(("type %s to approve, or: "
+      .. "tranship approve %s %s"):format(o.question.step, o.run_id,
+      o.question.step), o.width)
   end
   tail[#tail + 1] = foot(o)
   local lines = flatten(squeeze(o, rows, o.height - 1 - #tail))

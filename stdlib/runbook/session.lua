@@ -85,7 +85,7 @@ end
 
 --- One line about what goes on now; shown, not journalled.
 function Session:progress(step, text)
-  if self.on_progress then
+  if self.on_progress and step then
     self.on_progress(step, secret.redact(plain.line(text)))
   end
 end
@@ -106,7 +106,7 @@ end
 function Session:choose(step, question, choices)
   local asked = ("%s [%s]"):format(question, table.concat(choices, " / "))
   while true do
-    if self.view then self.view:ask(asked, step.id) end
+    if self.view then self.view:ask(asked) end
     local typed = self:read_line(step, asked .. " "):lower()
     for _, choice in ipairs(choices) do
       if typed == choice or typed == choice:sub(1, 1) then return choice end

@@ -56,13 +56,15 @@ MODES.plain = {
     self._write(plain_line({ time = now, step = step }, text))
   end,
   ask = function(self, question, step)
-    self._write(("\n%s\nType %s to approve, or from another shell: "
-      .. "tranship approve %s %s\n"):format(question, step, self.run_id, step))
+    self._write("\n" .. question .. "\n")
+    if not step then return end
+    self._write(("Type %s to approve, or from another shell: "
+      .. "tranship approve %s %s\n"):format(step, self.run_id, step))
   end,
 }
 
 local function draw(self)
-  local rows, columns = sys.tty_size()
+  local columns, rows = sys.tty_size()
   local lines = picture.lines {
     book = self.book, run_id = self.run_id, state = self.state,
     progress = self._progress, footer = self._footer, now = sys.time(),
@@ -74,6 +76,11 @@ local function draw(self)
   self._write(up .. "\27[J" .. table.concat(lines, "\n") .. "\n")
 end
 
+local function erase(self)
+  if self._height then self._write(("\27[%dF\27[J"):format(self._height)) end
+  self._height = nil
+end
+
 MODES.tty = {
   record = function(self, record)
     if record.kind:find("^approval%.") then self._question = nil end
@@ -83,6 +90,16 @@ MODES.tty = {
   tick = draw,
   ask = function(self, question, step)
     self._question = { text = question, step = step }
+    draw(self)
+  end,
+  answered = function(self)
+    self._question = nil
+    if self._height then self._height = self._height + 1 end -- the typed line
+    draw(self)
+  end,
+  say = function(self, text)
+    erase(self)
+    self._write(text .. "\n")
     draw(self)
   end,
   close = draw,
@@ -128,7 +145,17 @@ function View:footer(footer) self._footer = footer or {} end
 --- The clock moved on.
 function View:tick() dispatch(self, "tick") end
 
---- Shows a question; reading the answer is the caller's.
+--- Says a line that stays: above the picture, or on standard error.
+function View:say(text)
+  if self.mode ~= "tty" then return sys.errout(text .. "\n") end
+  dispatch(self, "say", text)
+end
+
+--- A line was typed as an answer.
+function View:answered() dispatch(self, "answered") end
+
+--- Shows a question; reading the answer is the caller's. `step` is the name to
+-- type when it is an approval.
 function View:ask(question, step) dispatch(self, "ask", question, step) end
 
 function View:close()

@@ -11,6 +11,7 @@ local test = ...
 
 local json = require "vm.json"
 local sys = require "vm.sys"
+local task = require "vm.task"
 local stages = dofile "tests/world/stage.lua"
 local moving = dofile "tests/world/moving.lua"
 
@@ -133,7 +134,7 @@ local function crash(move, here, point)
   end
   for _ = 1, RESUMES do
     if code ~= nil then break end
-    code, said = drive(move, nil, "resume", newest(move))
+    code, said = drive(move, nil, "resume", (newest(move)))
   end
   move.t.equal(code, want, what .. "\n" .. said)
   local home = point.spoil and here or to
@@ -153,12 +154,14 @@ test("killed anywhere, resumed, the same world", function(t)
   local home, kills, taken = "old", 0, 0
   for _, point in ipairs(points) do
     if kills == sample then break end
+    local began = task.now()
     local killed
     home, killed = crash(move, home, point)
     kills = kills + (killed and 1 or 0)
     taken = taken + 1
-    t.note(("%s%s: %s"):format(point.at, point.spoil and ", undone" or "",
-      killed and "killed, resumed" or "not reached"))
+    t.note(("%s%s: %s, %d ms"):format(point.at,
+      point.spoil and ", undone" or "",
+      killed and "killed, resumed" or "not reached", task.now() - began))
   end
   t.ok(kills >= math.min(sample, #points) // 2, "hardly any point was reached")
   move:finish(home, "producer", "streams", "consumer")

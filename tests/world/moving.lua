@@ -6,7 +6,6 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 
 local BOOK = "scripts/event-bus.lua"
-local RECIPES = "scripts/recipes"
 local APPS = {
   "hello-world-consumer", "hello-world-streams", "hello-world-producer",
 }
@@ -17,11 +16,11 @@ M.__index = M
 --- Clusters, history, applications at work on `old`.
 ---@param stage table  tests/world/stage.lua
 ---@param params? table<string, string>  further parameters of the runbook
----@param book? string  another runbook than the demo's
+---@param book? string  another runbook than the demo's, on empty topics
 ---@param apps? string[]  its workloads, in the order of starting
 function M.begin(stage, params, book, apps)
   local self = setmetatable({ stage = stage, t = stage.t, book = book or BOOK,
-    params = { "--recipes", RECIPES } }, M)
+    params = {} }, M)
   local all = { old = stage.old, new = stage.new, apps = stage.apps,
     trails = stage.trails }
   for name, value in pairs(params or {}) do all[name] = value end
@@ -29,7 +28,12 @@ function M.begin(stage, params, book, apps)
     table.insert(self.params, "-p")
     table.insert(self.params, name .. "=" .. value)
   end
-  stage:must("history", "old")
+  if book then
+    stage:create("old", { { name = stage.greetings },
+      { name = stage.reversed } })
+  else
+    stage:must("history", "old")
+  end
   for _, app in ipairs(apps or APPS) do self:app("start", app, "old") end
   return self
 end

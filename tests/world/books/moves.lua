@@ -20,7 +20,7 @@ local to = p.to == "old" and old or new
 
 local function app(name)
   return { p.apps .. "/" .. name, "--bootstrap", "{bootstrap}", "--cluster", "{cluster}",
-           "--trail", p.trails .. "/" .. name .. ".trail" }
+           "--trail", p.trails .. "/" .. name .. ".trail", "--reset", "earliest", "--rate", "500" }
 end
 
 local greetings, reversed = "apps.samples.greetings", "apps.samples.greetings.reversed"

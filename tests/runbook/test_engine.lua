@@ -266,6 +266,33 @@ test("parallel: after a failure what runs is finished, no more is started", func
   t.equal(w:all(), { a = "1", b = "1", c = "1" })
 end)
 
+test("parallel, cancel running: the others are cancelled", function(t)
+  local case <close> = cases.new()
+  local w = case.world
+  w:fail("a", { kind = "denied", message = "no right" }, 1)
+  local began = task.now()
+  local book = toy.book { { kind = "parallel", title = "g", at_once = 2,
+    on_first_failure = "cancel running", steps = {
+      { id = "a", ensure = { w:becomes("a", "1") } },
+      { id = "b", ensure = { w:becomes("b", "1", nil, { slow_ms = 5000 }) } } } } }
+  t.equal(case:run(book), 1)
+  t.ok(task.now() - began < 4000)
+  t.equal(w:all(), {})
+  t.equal(#case:state():in_doubt "b", 1)
+end)
+
+test("--step asks before each step", function(t)
+  local case <close> = cases.new()
+  local w = case.world
+  local typed = { "go", "stop" }
+  local person = { line = function() return table.remove(typed, 1) end,
+                   close = function() end }
+  t.equal(case:run(toy.book { { id = "1", ensure = { w:becomes("x", "1") } },
+                              { id = "2", ensure = { w:becomes("y", "1") } } },
+                   { terminal = person, ask_each = true }), 6)
+  t.equal(w:all(), { x = "1" })
+end)
+
 test("read-only: every effect is refused", function(t)
   local case <close> = cases.new()
   local w = case.world

@@ -122,7 +122,7 @@ test("writing is unlocked by a person, shown, asked for, journalled", function(t
   screen:keys('c:create_topic { name = "apps.greetings", partitions = 3 }', "Enter")
   screen:see "create topic apps.greetings"
   screen:keys("y", "Enter")
-  task.sleep(300)
+  screen:see "true\nRW c>"
   screen:keys('c:create_topic { name = "apps.refused", partitions = 3 }', "Enter")
   screen:see "create topic apps.refused"
   screen:keys("n", "Enter")

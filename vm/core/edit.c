@@ -19,6 +19,18 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#else
+#define __lsan_disable() ((void)0)
+#define __lsan_enable() ((void)0)
+#endif
+
 enum { HISTORY_LINES = 1000, WORDS_SHOWN = 100 };
 
 typedef struct reading {
@@ -396,6 +408,15 @@ int tsh_edit_save(tsh_edit *edit, const char *path, tsh_err *err) {
 
 /* Life. */
 
+/* libedit copies the names of added functions and never frees them, a few bytes
+ * once per process: that is no leak of ours. */
+static void add_functions(EditLine *el) {
+  __lsan_disable();
+  el_set(el, EL_ADDFN, "cancel-line", "drop the line", cancel_line);
+  el_set(el, EL_ADDFN, "complete", "complete the word", complete);
+  __lsan_enable();
+}
+
 static void set_up(tsh_edit *edit) {
   EditLine *el = edit->el;
   HistEvent event;
@@ -408,8 +429,7 @@ static void set_up(tsh_edit *edit) {
   el_set(el, EL_HIST, history, edit->history);
   el_set(el, EL_PROMPT_ESC, prompt_of, '\1');
   el_set(el, EL_GETCFN, read_char);
-  el_set(el, EL_ADDFN, "cancel-line", "drop the line", cancel_line);
-  el_set(el, EL_ADDFN, "complete", "complete the word", complete);
+  add_functions(el);
   el_set(el, EL_BIND, "^C", "cancel-line", NULL);
   el_set(el, EL_BIND, "^I", "complete", NULL);
   el_set(el, EL_BIND, "^R", "em-inc-search-prev", NULL);

@@ -6,20 +6,21 @@
 local context = require "base.context"
 local effect = require "base.effect"
 local err = require "base.err"
+local lazy = require "base.lazy"
 local question = require "base.question"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
-local carry = require "mirror.carry"
-local ledger = require "mirror.ledger"
-local map = require "mirror.map"
+local carry = lazy "mirror.carry"
+local ledger = lazy "mirror.ledger"
+local map = lazy "mirror.map"
 local names = require "mirror.names"
-local place = require "mirror.place"
-local record = require "mirror.record"
-local readings = require "mirror.readings"
-local side = require "mirror.side"
-local topic = require "mirror.topic"
-local turning = require "mirror.turning"
-local verify = require "mirror.verify"
+local place = lazy "mirror.place"
+local record = lazy "mirror.record"
+local readings = lazy "mirror.readings"
+local side = lazy "mirror.side"
+local topic = lazy "mirror.topic"
+local turning = lazy "mirror.turning"
+local verify = lazy "mirror.verify"
 
 local M = {}
 M.__index = M
@@ -221,11 +222,11 @@ end, readings.lag)
 
 --- Are all topics on both sides, shaped alike?
 M.same_topics = deferred(function() return "the same topics" end,
-  readings.same_topics)
+  function(...) return readings.same_topics(...) end)
 
 --- Is every record on both sides the same? Compares everything.
 M.same_records = deferred(function() return "the same records" end,
-  verify.same_records)
+  function(...) return verify.same_records(...) end)
 
 --- How far each partition is, as the engine wrote it last.
 function M:progress() return readings.progress(self) end

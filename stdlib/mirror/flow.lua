@@ -8,6 +8,7 @@ local log = require "vm.log"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local prepare = require "mirror.prepare"
+local reasons = require "mirror.reasons"
 local record = require "mirror.record"
 local resume = require "mirror.resume"
 local survey = require "mirror.survey"
@@ -18,7 +19,6 @@ M.__index = M
 M.__name = "bridge.flow"
 
 local BACKOFF_MS = { first = 50, most = 5000 }
-local SAME_TROUBLE = 5 -- refusals of the same kind at the same offset
 
 --- A flow of topic (as the source names it) and partition; `run` starts it.
 function M.new(engine, topic, partition)
@@ -200,92 +200,12 @@ function on.hole(flow, event)
   return "again"
 end
 
-local stopped = {}
-
 function on.stopped(flow, event)
   flow.engine:landed(flow)
-  local act = stopped[event.reason]
+  local act = reasons[event.reason]
   if act then return act(flow, event, flow.leg) end
   return nil, halt.new(event.reason, nil, "%s: %s", flow.id,
     tostring(event.err or event.reason))
-end
-
-stopped.failed = function(_, event) return nil, event.err end
-
-function stopped.leader(flow, event)
-  flow:forget()
-  return nil, event.err or "a leader moved"
-end
-stopped.denied = stopped.leader
-
---- The target refuses our sequence: something we do not know of was appended.
--- Late requests of a predecessor show up once; a stranger every time.
-local function refused(flow, event)
-  flow:forget()
-  local at = event.target_offset
-  local tries = flow.tries
-  tries.count = tries.at == at and tries.count + 1 or 1
-  tries.at = at
-  if tries.count < SAME_TROUBLE then return nil, event.err or event.reason end
-  return nil, halt.new(event.reason == "fenced" and "fenced" or "foreign",
-    { side = select(2, ledger.sides(flow.leg)), from = at, to = at },
-    "%s: the target refuses to go on at offset %d (%s)", flow.id, at,
-    tostring(event.err or event.reason))
-end
-stopped.sequence, stopped.fenced = refused, refused
-
-function stopped.transactional(flow, event, leg)
-  local ok, why = flow:go_on_mapped(leg, event.source_offset,
-    event.target_offset, event.sequence,
-    "transactions from source offset " .. event.source_offset)
-  if not ok then return nil, why end
-  return "again"
-end
-
-function stopped.out_of_range(flow, event, leg)
-  local reads = ledger.sides(leg)
-  if event.log_end and event.log_end < event.source_offset then
-    event.diverged_at = event.log_end
-    return stopped.diverged(flow, event, leg)
-  end
-  return nil, halt.new("out_of_range", { side = reads,
-    from = event.source_offset, to = event.log_start }, "%s: the source no "
-    .. "longer holds offsets %d to %d (its log is %s to %s): they were "
-    .. "removed before they were copied", flow.id, event.source_offset,
-    (event.log_start or event.source_offset + 1) - 1,
-    tostring(event.log_start), tostring(event.log_end))
-end
-
---- The target gave another offset than expected. What lies there is looked at
--- once by resume, which knows late markers of our own from somebody else.
-function stopped.foreign(flow, event, leg)
-  local _, writes = ledger.sides(leg)
-  if flow.doubted ~= event.expected then
-    flow.doubted = event.expected
-    return "again"
-  end
-  return nil, halt.new("foreign", { side = writes, from = event.expected,
-    to = event.got }, "%s: somebody else writes to the target: offset %d was "
-    .. "expected, %d was given", flow.id, event.expected, event.got)
-end
-
-function stopped.diverged(flow, event, leg)
-  local reads = ledger.sides(leg)
-  local cut = event.diverged_at or event.log_end
-  return nil, halt.new("diverged", { side = reads,
-    from = cut or event.source_offset, to = event.source_offset },
-    "%s: the source's log was cut back to offset %s, after everything below "
-    .. "%d had been copied", flow.id, tostring(cut or "?"),
-    event.source_offset)
-end
-
-function stopped.topic_id(flow, event, leg)
-  flow:forget()
-  local reads = ledger.sides(leg)
-  return nil, halt.new("topic_id", { side = reads, from = event.source_offset,
-    to = event.source_offset }, "%s: the topic was made again on %s after "
-    .. "source offset %d", flow.id, flow:side(reads).name,
-    event.source_offset)
 end
 
 --- Does the run want another leg than this one?

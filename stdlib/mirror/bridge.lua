@@ -242,18 +242,25 @@ function M:engine_line()
     place.path(self.name, "log"))
 end
 
---- The exact map of a partition; answers `lookup(offset, "from"|"to")`.
----@async
-function M:map(name, partition)
+local function exact_map(self, name, partition)
   local book, why = self:open_ledger()
   if not book then return nil, why end
-  local found = map.of(book, name, partition)
-  if found then return found end
+  local found
+  found, why = map.of(book, name, partition)
+  if found or why then return found, why end
   return nil, err.new {
     kind = "not found", origin = "bridge",
     message = ("bridge %s has no leg of %s/%d"):format(self.name, name,
       partition),
   }
+end
+
+--- The exact map of a partition: { runs = { { from, to, count } }, passed }.
+---@async
+function M:map(name, partition)
+  local found <close>, why = exact_map(self, name, partition)
+  if not found then return nil, why end
+  return found:plain()
 end
 
 --- Where a position lies on cluster `options.to`: exact, or why not.
@@ -262,7 +269,7 @@ end
 function M:translate(position, options)
   local at = self:side_of(self:other(options.to))
   local name = self:source_name(position.topic, at)
-  local found, why = self:map(name, position.partition)
+  local found <close>, why = exact_map(self, name, position.partition)
   if not found then return nil, why end
   local offset, reason = found:lookup(position.offset, at)
   if offset then

@@ -85,15 +85,15 @@ local function place(bridge, book, moves, to, problems)
   local at = bridge:side_of(bridge:other(to))
   local placed = {}
   for _, move in ipairs(moves) do
-    local exact = map.of(book, move.source, move.partition)
-    local offset, why = nil, "no leg yet"
+    local exact <close>, problem = map.of(book, move.source, move.partition)
+    local offset, why = nil, problem or "no leg yet"
     if exact then offset, why = exact:lookup(move.here.offset, at) end
     if offset then
       move.there.offset = offset
       placed[#placed + 1] = move
     else
       problems[#problems + 1] = ("%s/%d: %s"):format(move.source,
-        move.partition, why)
+        move.partition, tostring(why))
     end
   end
   return placed

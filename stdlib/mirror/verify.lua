@@ -24,7 +24,8 @@ local function bounds(range, book)
     if not wire then return nil, why end
     starts[side] = wire.start
   end
-  local exact = map.of(book, range.topic, range.partition)
+  local exact <close>, problem = map.of(book, range.topic, range.partition)
+  if not exact then return nil, problem end
   local low = math.max(starts.from, exact.start.from)
   local other = exact:lookup(low, "from")
   if other and other < starts.to then

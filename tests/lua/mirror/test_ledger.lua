@@ -1,0 +1,151 @@
+--- The bridge's records, the ledger folded from them, and the exact map.
+
+local json = require "vm.json"
+local ledger = require "mirror.ledger"
+local map = require "mirror.map"
+local names = require "mirror.names"
+local record = require "mirror.record"
+
+local test = ...
+
+local offset
+
+--- A ledger of { key, value } pairs, as read from the topic.
+local function ledger_of(list)
+  local book = ledger.new()
+  offset = 0
+  for _, item in ipairs(list) do
+    local rec = record.encode(item[1], item[2])
+    rec.offset = offset
+    offset = offset + 1
+    book:fold(rec)
+  end
+  return book
+end
+
+local key = record.key
+
+local function leg(number, writer, from, to, extra)
+  local value = { leg = number, writer = writer, pid = 1, epoch = 0,
+    start = { from = from, to = to }, kind = "mapped" }
+  for name, field in pairs(extra or {}) do value[name] = field end
+  return { key.leg("t", 0, number, 1), value }
+end
+
+local function segment(number, source, target, count, claim)
+  return { key.segment("t", 0, number, source, claim or 1),
+    { source = source, target = target, count = count } }
+end
+
+local function at(number, source, target)
+  return { key.at("t", 0), { leg = number, source = source, target = target } }
+end
+
+test("a mapped leg: records, gaps, the end, what is not copied", function(t)
+  local book = ledger_of {
+    leg(1, "from", 100, 0), segment(1, 100, 0, 50), segment(1, 160, 50, 10),
+    at(1, 175, 60),
+  }
+  local exact <close> = map.of(book, "t", 0)
+  for _, pair in ipairs { { 100, 0 }, { 149, 49 }, { 150, 50 }, { 159, 50 },
+    { 160, 50 }, { 169, 59 }, { 170, 60 }, { 175, 60 }, { 3, 0 } } do
+    t.equal(exact:lookup(pair[1], "from"), pair[2], "from " .. pair[1])
+  end
+  t.equal(exact:lookup(49, "to"), 149)
+  t.equal(exact:lookup(50, "to"), 160)
+  t.equal(exact:lookup(60, "to"), 170) -- behind the last record
+  local place, why = exact:lookup(176, "from")
+  t.equal(place, nil)
+  t.match(why, "not copied yet")
+end)
+
+test("legs follow each other in both directions", function(t)
+  local book = ledger_of {
+    leg(1, "from", 0, 0, { kind = "same" }), at(1, 10, 10),
+    leg(2, "to", 11, 11, { kind = "same" }), at(2, 20, 20),
+    leg(3, "from", 21, 21, { kind = "same", mapped_why = "transactions",
+      mapped_at = { from = 30, to = 30 } }),
+    segment(3, 31, 30, 5), at(3, 37, 35),
+  }
+  local exact <close> = map.of(book, "t", 0)
+  for _, pair in ipairs { { 9, 9 }, { 10, 10 }, { 15, 15 }, { 20, 20 },
+    { 29, 29 }, { 30, 30 }, { 31, 30 }, { 35, 34 }, { 36, 35 }, { 37, 35 } } do
+    t.equal(exact:lookup(pair[1], "from"), pair[2], "from " .. pair[1])
+  end
+  t.equal(exact:lookup(34, "to"), 35)
+  t.ok(ledger.is_same(book:partition("t", 0).legs[2]))
+  t.ok(not ledger.is_same(book:leg("t", 0)))
+end)
+
+test("a walk that tells the end of a run again changes nothing", function(t)
+  local book = ledger_of {
+    leg(1, "from", 0, 0), segment(1, 0, 0, 40), segment(1, 30, 30, 20, 2),
+    segment(1, 60, 50, 10, 2), segment(1, 0, 0, 35, 3), at(1, 70, 60),
+  }
+  local exact <close> = map.of(book, "t", 0)
+  t.equal(#exact:plain().runs, 2)
+  t.equal(exact:lookup(45, "from"), 45)
+  t.equal(exact:lookup(55, "from"), 50)
+end)
+
+test("offsets beyond 2^53 stay exact", function(t)
+  local far = (1 << 53) + 1
+  local book = ledger_of {
+    leg(1, "from", far, far + 2), segment(1, far, far + 2, 7),
+    at(1, far + 7, far + 9),
+  }
+  local exact <close> = map.of(book, "t", 0)
+  t.equal(exact:lookup(far + 3, "from"), far + 5)
+  t.equal(exact:lookup(far + 5, "to"), far + 3)
+end)
+
+test("an engine that was superseded cannot write over its successor",
+  function(t)
+    local late = leg(1, "from", 0, 0)
+    local newer = { key.leg("t", 0, 1, 2), { leg = 1, writer = "from",
+      pid = 7, epoch = 1, start = { from = 0, to = 0 }, kind = "same" } }
+    local book = ledger_of { leg(1, "from", 0, 0), newer, late }
+    t.equal(book:leg("t", 0).pid, 7)
+  end)
+
+test("who writes a topic", function(t)
+  t.equal(ledger.new():writer "t", "from")
+  local book = ledger_of { leg(1, "from", 0, 0) }
+  t.equal(book:writer "t", "from")
+  book = ledger_of { leg(1, "from", 0, 0),
+    { key.want "t", { leg = 2, writer = "to" } } }
+  t.equal(book:writer "t", "turning")
+  t.equal(book:leg_number "t", 2)
+  book = ledger_of { leg(1, "from", 0, 0), leg(2, "to", 5, 5),
+    { key.want "t", { leg = 2, writer = "to" } } }
+  t.equal(book:writer "t", "to")
+end)
+
+test("records of another format are refused, taken back ones are not",
+  function(t)
+    local book = ledger.new()
+    book:fold { offset = 0, key = "bridge", value = json.encode {
+      format = 99, id = "x" } }
+    t.match(book.problems[1], "format 99; this build reads 1")
+    t.equal(book.bridge, nil)
+    book:fold { offset = 1, key = "bridge" }
+    book:fold { offset = 2, key = "bridge", value = "{" }
+    t.equal(#book.problems, 2)
+    t.equal(book.position, 3)
+  end)
+
+test("names and patterns", function(t)
+  local policy = { topics = { "apps.*", "x-y" }, except = { "*.tmp" } }
+  t.ok(names.carries(policy, "apps.samples"))
+  t.ok(names.carries(policy, "x-y"))
+  t.ok(not names.carries(policy, "appsXsamples"))
+  t.ok(not names.carries(policy, "apps.a.tmp"))
+  t.ok(not names.carries({ topics = { "*" } }, "__consumer_offsets"))
+  t.equal(names.on_target({ prefix = "blue." }, "a"), "blue.a")
+  t.equal(names.on_source({ prefix = "blue." }, "blue.a"), "a")
+  t.equal(names.on_source({ prefix = "blue." }, "a"), nil)
+  t.equal(names.on_target({ a = "b" }, "a"), "b")
+  t.equal(names.on_source({ a = "b" }, "b"), "a")
+  t.equal(names.on_source({ a = "b" }, "a"), nil)
+  t.equal(names.on_source("same", "a"), "a")
+end)

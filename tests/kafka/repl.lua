@@ -94,7 +94,8 @@ function Terminal:keys(...) tmux(self, "send-keys", ...) end
 
 function Terminal:screen() return tmux(self, "capture-pane", "-p").stdout end
 
---- Waits until the screen shows a plain text.
+--- Waits until the screen shows a plain text. Keys are sent after the prompt was
+-- seen: between two lines the terminal takes Ctrl-D for itself.
 function Terminal:see(text)
   local until_ms = task.now() + PATIENCE_MS
   while task.now() < until_ms do
@@ -129,7 +130,7 @@ test("writing is unlocked by a person, shown, asked for, journalled", function(t
   screen:see "not done"
   screen:keys(":write", "Enter")
   screen:keys("#c:topics()", "Enter")
-  screen:see "ro c> #c:topics()\n1"
+  screen:see "ro c> #c:topics()\n1\nro c>"
   screen:keys("C-d")
   screen:see "ended 0"
   local journal = check(sys.read_file(folder .. "/state/repl.jsonl"))
@@ -163,12 +164,12 @@ test("Ctrl-C drops a line or ends an expression, never the session", function()
   screen:keys("while true do c:topics() end", "Enter")
   task.sleep(500)
   screen:keys("C-c")
-  screen:see "cancelled"
+  screen:see "cancelled\nro c>"
   screen:keys("for i = 1, 2 do", "Enter")
   screen:see "\n..\n"
   screen:keys("C-c")
   screen:keys("40 + 2", "Enter")
-  screen:see "\n42\n"
+  screen:see "\n42\nro c>"
   screen:keys("C-d")
   screen:see "ended 0"
 end)
@@ -177,9 +178,9 @@ test("history comes back, without lines that touched secrets", function(t)
   local screen <close> = at_terminal()
   screen:see "ro c>"
   screen:keys("'my password is hunter2'", "Enter")
-  screen:see "\nmy password is hunter2"
+  screen:see "\nmy password is hunter2\nro c>"
   screen:keys("6 * 7", "Enter")
-  screen:see "\n42"
+  screen:see "\n42\nro c>"
   screen:keys("Up")
   screen:see "ro c> 6 * 7\n42\nro c> 6 * 7"
   screen:keys("C-c", "C-d")

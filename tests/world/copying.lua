@@ -44,9 +44,14 @@ function M.world(...)
     world.address.a, world.address.b = given:match("^(.-),(.*)$")
   else
     world.dir = run { "mktemp", "-d" }
-    for _, name in ipairs { "a", "b" } do
-      world.address[name] = cluster("up", world.dir .. "/" .. name, ...)
+    local settings = { ... }
+    local function start(name)
+      return function()
+        world.address[name] = cluster("up", world.dir .. "/" .. name,
+          table.unpack(settings))
+      end
     end
+    check(task.together { start "a", start "b" })
   end
   --- A pair of sides { a =, b = } with open clients; close it with the case.
   function world.open()

@@ -49,6 +49,7 @@ local arrived = step "5. See that topics and data have arrived" {
 
 step "6a. Move the consumer"           { ensure = move { consumer, to = new, over = road }, on_failure = "undo this" }
 step "6b. Move the streams app"        { ensure = move { streams, to = new, over = road }, on_failure = "undo this" }
+step "6c. Carry the groups that sleep" { ensure = road:carried { "archive", "billing", "waiting", to = new } }
 
 step "7. See the readers at work" {
   verify     = { consumer:lag { at_most = p.max_lag }, streams:lag { at_most = p.max_lag } },

@@ -6,6 +6,7 @@ local err = require "base.err"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local names = require "mirror.names"
+local neighbours = require "mirror.neighbours"
 local place = require "mirror.place"
 local record = require "mirror.record"
 local stopping = require "mirror.stopping"
@@ -219,13 +220,21 @@ local function await_running(bridge)
     RUNNING_MS // 1000, answer.some(waiting), bridge:engine_line())
 end
 
+--- Refuses what belongs to another bridge, by this name or another one.
+local function must_be_free(bridge)
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  local shapes
+  shapes, why = carried(bridge)
+  if not shapes then return nil, why end
+  return neighbours.must_be_free(bridge, shapes)
+end
+
 local function apply(g)
   local bridge = g.bridge
-  if not answer.is_planning() then
-    local book, why = bridge:ledger() -- refuses what belongs to another bridge
-    if book == nil then return nil, why end
-  end
-  local ok, why = create_topic(bridge)
+  local ok, why = must_be_free(bridge)
+  if not ok then return nil, why end
+  ok, why = create_topic(bridge)
   if not ok then return nil, why end
   ok, why = write_record(bridge)
   if not ok then return nil, why end

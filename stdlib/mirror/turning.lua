@@ -36,6 +36,20 @@ local function halted(book, topics)
   return said[1] and table.concat(said, "; ")
 end
 
+--- What partitions that cannot go on just now say; "" for nothing.
+local function complaints(book, topics)
+  local said = {}
+  for _, name in ipairs(topics) do
+    for _, number in ipairs(book:numbers(name)) do
+      local at = book:partition(name, number).at
+      if at and at.state == "waiting" and at.text then
+        said[#said + 1] = at.text
+      end
+    end
+  end
+  return said[1] and answer.some(said, 2) .. "; " or ""
+end
+
 --- Which partitions have not passed their position yet.
 local function behind(book, ends)
   local list = {}
@@ -70,8 +84,9 @@ function M.await_passed(bridge, topics, ends, within_ms)
   if stop then return refuse("conflict", "the bridge has stopped: %s", stop) end
   if ok then return true end
   if why.kind ~= "timeout" then return nil, why end
-  return refuse("timeout", "not drained within %d s: %s (%s)",
-    within_ms // 1000, answer.some(open), bridge:engine_line())
+  return refuse("timeout", "not drained within %d s: %s (%s%s)",
+    within_ms // 1000, answer.some(open),
+    complaints(bridge:topic().ledger, topics), bridge:engine_line())
 end
 
 local function by_writer(bridge, book, topics)
@@ -218,8 +233,9 @@ local function send_turn(bridge, topic, side)
   if stop then return refuse("conflict", "the turn has stopped: %s", stop) end
   if not ok then
     if why.kind ~= "timeout" then return nil, why end
-    return refuse("timeout", "%s was not turned within %d s (%s)", topic,
-      TURN_MS // 1000, bridge:engine_line())
+    return refuse("timeout", "%s was not turned within %d s (%s%s)", topic,
+      TURN_MS // 1000, complaints(bridge:topic().ledger, { topic }),
+      bridge:engine_line())
   end
   return { topic = topic, leg = wanted.leg, writer = side }
 end

@@ -36,6 +36,10 @@ test("a fresh target gets the same offsets", function(t)
   t.ok(records.ok, records.text)
   t.note(records.text)
   t.match(road:status().text, "copies on")
+  local rival = world:bridge { name = "rival", topics = { "apps.a" } }
+  local opened, why = rival:open():apply {}
+  t.fails("conflict", opened, why)
+  t.match(why, "apps.a on new belongs to bridge road")
   world:reach(road:closed())
   t.match(road:status().text, "is closed")
   world:append(old, world.records("apps.a", 0, 9000, 100))

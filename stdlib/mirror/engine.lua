@@ -125,15 +125,19 @@ local function claim(self)
   return true
 end
 
---- Takes progress of all flows that have some.
+--- Takes progress of all flows that have some; and what gives it back, should
+-- it not get into the log: segments must not be lost.
 local function collect(self)
-  local list = {}
+  local list, taken = {}, {}
   for one in pairs(self.dirty) do
-    local some = one:records()
+    local some
+    some, taken[one] = one:records()
     table.move(some, 1, #some, #list + 1, list)
   end
   self.dirty = {}
-  return list
+  return list, function()
+    for one, runs in pairs(taken) do one:give_back(runs) end
+  end
 end
 
 function M:touch(one) self.dirty[one] = true end
@@ -143,10 +147,13 @@ function M:touch(one) self.dirty[one] = true end
 -- when these records got into the log.
 ---@async
 function M:announce(list)
-  local all = collect(self)
+  local all, give_back = collect(self)
   table.move(list, 1, #list, #all + 1, all)
   local ok, why = self.topic:write(all, true)
-  if not ok then return nil, why end
+  if not ok then
+    give_back()
+    return nil, why
+  end
   if self.ledger.claim.instance ~= self.instance then
     self.done:set "superseded"
     return refuse("closed", "a newer engine has claimed bridge %s", self.name)
@@ -158,10 +165,14 @@ local function flush(self)
   while true do
     local hurried = self.hurry and task.now() < self.hurry
     task.sleep(hurried and HURRY_FLUSH_MS or FLUSH_MS)
-    local list = collect(self)
+    local list, give_back = collect(self)
     if #list > 0 then
       local ok, why = self.topic:write(list)
-      if not ok then log.error("progress not written: " .. tostring(why)) end
+      if not ok then
+        give_back()
+        if why.fatal then return nil, why end
+        log.error("progress not written: " .. tostring(why))
+      end
     end
   end
 end

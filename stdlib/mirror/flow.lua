@@ -117,10 +117,11 @@ function M:keep(leg, runs)
   end
 end
 
---- Records that say where the flow is: segments first, then the position.
+--- Records that say where the flow is: segments first, then the position; and
+-- the segments, to be given back if the records cannot be written.
 function M:records()
-  local list = {}
-  for start, run in pairs(self.unsaved) do
+  local list, runs = {}, self.unsaved
+  for start, run in pairs(runs) do
     list[#list + 1] = {
       record.key.segment(self.topic, self.partition, run.leg, start,
         self.engine.generation),
@@ -132,7 +133,15 @@ function M:records()
     self.at.claim = self.engine.generation
     list[#list + 1] = { record.key.at(self.topic, self.partition), self.at }
   end
-  return list
+  return list, runs
+end
+
+--- Takes back segments that could not be written.
+function M:give_back(runs)
+  for start, run in pairs(runs) do
+    self.unsaved[start] = self.unsaved[start] or run
+  end
+  self.engine:touch(self)
 end
 
 --- Takes in what the copier says has been acknowledged.

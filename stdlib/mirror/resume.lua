@@ -31,10 +31,12 @@ local function same_topics(flow, leg)
   return true
 end
 
---- The newest pair that is known to hold for this leg and epoch.
+--- The newest pair that is known to hold for this leg and epoch. A leg that
+-- went on mapped begins anew: older progress does not count for it.
 local function checkpoint(flow, leg, reads, writes)
   local at = flow.at
-  if at and at.leg == leg.leg and at.epoch == leg.epoch and at.source then
+  if at and at.leg == leg.leg and at.epoch == leg.epoch and at.source
+    and at.source >= leg.since[reads] and at.target >= leg.since[writes] then
     return at
   end
   return {
@@ -114,6 +116,11 @@ local function check_tail(flow, from, log_end, sequence, source)
         there.records, appended)
     end
   end
+  if not ledger.is_same(flow.leg)
+    and there.records ~= log_end - from.target then
+    return halted("foreign", flow, from.target, log_end, "hold %d records "
+      .. "only: somebody else wrote markers to the target", there.records)
+  end
   if there.records == 0 or source.start > from.source then
     return from.source -- of a retention gap the copier tells
   end
@@ -149,6 +156,7 @@ end
 ---@async
 ---@return table? start, tranship.Err|tranship.Halt?
 function M.position(flow, leg)
+  flow.leg = leg
   local ok, why = same_topics(flow, leg)
   if not ok then return nil, why end
   local reads, writes = ledger.sides(leg)

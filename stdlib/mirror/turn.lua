@@ -41,7 +41,9 @@ local function nothing_left(flow, reads)
   local cluster, name = flow:side(reads), flow:name_on(reads)
   local log_end, why = cluster:log_end(name, flow.partition)
   if not log_end then return nil, why end
-  local copied = flow.at.source
+  local at = flow.at
+  local copied = at and at.leg == flow.leg.leg and at.source
+    or flow.leg.since[reads]
   if log_end <= copied then return true end
   local leader
   leader, why = cluster:leader(name, flow.partition)

@@ -7,6 +7,7 @@ local answer = require "mirror.answer"
 local difference = require "mirror.difference"
 local ledger = require "mirror.ledger"
 local map = require "mirror.map"
+local names = require "mirror.names"
 
 local M = {}
 
@@ -144,6 +145,23 @@ local function text_of(bridge, result)
     :format(result.records, result.partitions)
 end
 
+--- Partitions that belong to the bridge, and have no leg yet.
+local function not_copied(bridge, book)
+  local all, why = bridge.from:client("read"):topics()
+  if not all then return nil, why end
+  local missing = {}
+  for _, one in ipairs(all) do
+    for number = 0, names.carries(bridge, one.name) and one.partitions - 1
+      or -1 do
+      if not book:leg(one.name, number) then
+        missing[#missing + 1] = ("%s/%d is not copied yet"):format(one.name,
+          number)
+      end
+    end
+  end
+  return missing
+end
+
 --- Compares every partition of the bridge; see the head of this file.
 ---@async
 function M.same_records(bridge, options)
@@ -158,6 +176,10 @@ function M.same_records(bridge, options)
   local compacted
   compacted, why = is_compacted(bridge, book:names())
   if not compacted then return nil, why end
+  local missing
+  missing, why = not_copied(bridge, book)
+  if not missing then return nil, why end
+  result.problems = missing
   for _, name in ipairs(book:names()) do
     for _, number in ipairs(book:numbers(name)) do
       if book:leg(name, number) then

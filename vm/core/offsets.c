@@ -61,8 +61,7 @@ const char *tsh_found_name(tsh_found found) {
   return names[found];
 }
 
-/* --- finding ----------------------------------------------------------------
- */
+/* --- finding --- */
 
 static int64_t side(const tsh_segment *segment, bool target) {
   return target ? segment->target : segment->source;
@@ -111,8 +110,7 @@ tsh_found tsh_offsets_reverse(const tsh_offsets *map, int64_t target,
   return find(map, target, true, source);
 }
 
-/* --- adding -----------------------------------------------------------------
- */
+/* --- adding --- */
 
 void tsh_offsets_reach(tsh_offsets *map, int64_t source, int64_t target) {
   if (source > map->position.source)
@@ -230,8 +228,7 @@ int tsh_offsets_append(tsh_offsets *map, int64_t source, int64_t target,
   return 0;
 }
 
-/* --- saving -----------------------------------------------------------------
- */
+/* --- saving --- */
 
 /* Plain varints: everything saved counts up from what precedes it. */
 static uint8_t *put_number(uint8_t *at, uint64_t value) {

@@ -21,8 +21,7 @@ typedef struct command {
   tsh_mirror_resume resume;
 } command;
 
-/* --- commands, on the owner's thread ----------------------------------------
- */
+/* --- commands, on the owner's thread --- */
 
 static void free_command(command *told) {
   free(told->id);
@@ -90,8 +89,7 @@ int tsh_mirror_go_on(tsh_mirror *mirror, const tsh_mirror_resume *resume,
   return post(mirror, told, err);
 }
 
-/* --- commands, on the copier's thread ---------------------------------------
- */
+/* --- commands, on the copier's thread --- */
 
 static void refuse(tsh_mirror *mirror, const char *id, const tsh_err *err) {
   tsh_mirror_event *stop = tsh_mirror__event_new(TSH_MIRROR_STOPPED, id);
@@ -134,61 +132,15 @@ static void stop_flow(tsh_mirror *mirror, const char *id) {
   tsh_mirror__settle(stopped);
 }
 
-static void sweep_sources(tsh_mirror *mirror) {
-  source **at = &mirror->sources;
-  while (*at != NULL) {
-    source *unused = *at;
-    if (unused->flows > 0) {
-      at = &unused->next;
-      continue;
-    }
-    for (int i = 0; i < LANES; i++)
-      if (unused->lanes[i].conn != NULL)
-        tsh_conn_close(unused->lanes[i].conn);
-    *at = unused->next;
-    free(unused->host);
-    free(unused);
-  }
-}
-
-static void sweep_targets(tsh_mirror *mirror) {
-  target **at = &mirror->targets;
-  while (*at != NULL) {
-    target *unused = *at;
-    if (unused->flows > 0) {
-      at = &unused->next;
-      continue;
-    }
-    for (int i = 0; i < SENDERS; i++)
-      if (unused->senders[i].conn != NULL)
-        tsh_conn_close(unused->senders[i].conn);
-    *at = unused->next;
-    free(unused->host);
-    free(unused);
-  }
-}
-
 /* Requests in flight are dropped with their connections: nobody can say what
  * became of them, and nobody asks. */
 static void close_all(tsh_mirror *mirror) {
   mirror->closing = true;
-  for (target *at = mirror->targets; at != NULL; at = at->next)
-    for (int i = 0; i < SENDERS; i++)
-      if (at->senders[i].conn != NULL) {
-        tsh_conn_close(at->senders[i].conn);
-        at->senders[i].conn = NULL;
-      }
-  for (source *at = mirror->sources; at != NULL; at = at->next)
-    for (int i = 0; i < LANES; i++)
-      if (at->lanes[i].conn != NULL) {
-        tsh_conn_close(at->lanes[i].conn);
-        at->lanes[i].conn = NULL;
-      }
+  tsh_mirror__shut_links(mirror);
   for (size_t i = 0; i < mirror->table_size; i++)
     while (mirror->table[i] != NULL)
       tsh_mirror__flow_drop(mirror->table[i]);
-  sweep_sources(mirror);
-  sweep_targets(mirror);
+  tsh_mirror__sweep_links(mirror);
   tsh_mirror__progress_stop(mirror);
   tsh_bell_close(mirror->bell);
 }
@@ -234,12 +186,10 @@ static void rung(void *user) {
     return;
   tsh_mirror__pump_senders(mirror);
   tsh_mirror__pump_sources(mirror);
-  sweep_sources(mirror);
-  sweep_targets(mirror);
+  tsh_mirror__sweep_links(mirror);
 }
 
-/* --- its own life -----------------------------------------------------------
- */
+/* --- its own life --- */
 
 static void *live(void *user) {
   tsh_mirror *mirror = user;

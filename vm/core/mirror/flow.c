@@ -105,7 +105,7 @@ int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
 no_memory:
   if (made != NULL) {
     if (made->source != NULL)
-      tsh_mirror__source_leave(made);
+      tsh_mirror__source_leave(made->source);
     free_flow(made);
   }
   return tsh_err_set(err, TSH_NO_MEMORY, "mirror", 0, "no memory for a flow");
@@ -115,8 +115,10 @@ void tsh_mirror__flow_drop(flow *dropped) {
   tsh_mirror *mirror = dropped->mirror;
   assert(dropped->in_flight == 0 && dropped->asking == 0);
   tsh_mirror__drop_queue(dropped);
-  tsh_mirror__source_leave(dropped);
-  tsh_mirror__sender_leave(dropped);
+  tsh_mirror__no_fetch(dropped);
+  tsh_mirror__no_send(dropped);
+  tsh_mirror__source_leave(dropped->source);
+  tsh_mirror__sender_leave(dropped->sender);
   flow **at = bucket(mirror, dropped->spec.id);
   while (*at != dropped)
     at = &(*at)->hash_next;

@@ -16,8 +16,7 @@ enum {
 
 static const tsh_stamp nobody = {-1, -1, -1, false};
 
-/* --- queueing --------------------------------------------------------------
- */
+/* --- queueing --- */
 
 static void enqueue(flow *flow, entry *added) {
   if (flow->head == NULL)
@@ -68,8 +67,7 @@ static int reach(flow *flow, int64_t to) {
   return enqueue_hole(flow, to);
 }
 
-/* --- what the target has already --------------------------------------------
- */
+/* --- what the target has already --- */
 
 static bool walking(const flow *flow) {
   return flow->spec.same ? flow->position < flow->next_target
@@ -103,8 +101,7 @@ static int64_t walk(flow *flow, int64_t source, int64_t count) {
   return there;
 }
 
-/* --- batches as they are ----------------------------------------------------
- */
+/* --- batches as they are --- */
 
 static int forward(flow *flow, chunk *chunk, const tsh_batch *batch) {
   int status = reach(flow, batch->base_offset);
@@ -122,8 +119,7 @@ static int forward(flow *flow, chunk *chunk, const tsh_batch *batch) {
   return 0;
 }
 
-/* --- batches rebuilt --------------------------------------------------------
- */
+/* --- batches rebuilt --- */
 
 /* The runs of the batch that is being built. */
 typedef struct rebuild {
@@ -243,8 +239,7 @@ out:
   return status;
 }
 
-/* --- batch by batch ---------------------------------------------------------
- */
+/* --- batch by batch --- */
 
 static int take_data(flow *flow, chunk *chunk, const tsh_batch *batch) {
   int64_t next = tsh_batch_next_offset(batch);

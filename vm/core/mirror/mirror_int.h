@@ -1,6 +1,7 @@
 /* Inside the copier: flows, what they hold, and the links they share.
  *
- *   commands -> engine.c: the thread, its mailbox, the table of flows
+ *   commands -> engine.c: the thread, its mailbox; flow.c: the flows
+ *   link.c: brokers, and connections to them
  *   reader.c: which flows are fetched when, on which connection
  *   intake.c: a flow's piece of a Fetch reply -> entries
  *   writer.c: entries -> Produce requests, several flows in each
@@ -211,12 +212,23 @@ void tsh_mirror__give_back(tsh_mirror *mirror, size_t bytes);
 void tsh_mirror__intake(flow *flow, chunk *chunk, tsh_fetched *fetched,
                         bool first);
 
-/* reader.c */
+/* link.c: joining may fail for want of memory. */
 source *tsh_mirror__source_join(tsh_mirror *mirror, const char *host,
                                 uint16_t port, int16_t version);
-void tsh_mirror__source_leave(flow *flow);
+void tsh_mirror__source_leave(source *source);
+sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
+                                uint16_t port);
+void tsh_mirror__sender_leave(sender *sender);
+/* An open or opening connection, or NULL. */
+tsh_conn *tsh_mirror__lane_conn(lane *lane, tsh_err *err);
+tsh_conn *tsh_mirror__sender_conn(sender *sender, tsh_err *err);
+void tsh_mirror__sweep_links(tsh_mirror *mirror); /* those without flows */
+void tsh_mirror__shut_links(tsh_mirror *mirror);  /* all connections */
+
+/* reader.c */
 /* Lists the flow to be fetched, if it may be. */
 void tsh_mirror__want_fetch(flow *flow, bool at_once);
+void tsh_mirror__no_fetch(flow *flow);
 void tsh_mirror__pump_source(source *source);
 void tsh_mirror__pump_sources(tsh_mirror *mirror);
 
@@ -224,10 +236,8 @@ void tsh_mirror__pump_sources(tsh_mirror *mirror);
 void tsh_mirror__ask_bounds(flow *flow, tsh_conn *conn);
 
 /* writer.c */
-sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
-                                uint16_t port);
-void tsh_mirror__sender_leave(flow *flow);
 void tsh_mirror__want_send(flow *flow);
+void tsh_mirror__no_send(flow *flow);
 void tsh_mirror__pump_senders(tsh_mirror *mirror);
 void tsh_mirror__go_on(flow *flow, int64_t target_offset, int32_t epoch,
                        int32_t sequence);

@@ -30,34 +30,7 @@ typedef struct fetch {
   flow *flows[]; /* NULL where one has gone meanwhile */
 } fetch;
 
-/* --- links ------------------------------------------------------------------
- */
-
-source *tsh_mirror__source_join(tsh_mirror *mirror, const char *host,
-                                uint16_t port, int16_t version) {
-  for (source *at = mirror->sources; at != NULL; at = at->next)
-    if (at->port == port && at->version == version &&
-        strcmp(at->host, host) == 0) {
-      at->flows++;
-      return at;
-    }
-  source *made = calloc(1, sizeof *made);
-  if (made == NULL || (made->host = strdup(host)) == NULL) {
-    free(made);
-    return NULL;
-  }
-  made->mirror = mirror;
-  made->port = port;
-  made->version = version;
-  made->flows = 1;
-  for (int i = 0; i < LANES; i++)
-    made->lanes[i].source = made;
-  TAILQ_INIT(&made->behind);
-  TAILQ_INIT(&made->idle);
-  made->next = mirror->sources;
-  mirror->sources = made;
-  return made;
-}
+/* --- lists --- */
 
 static struct flow_list *list_of(flow *flow) {
   return flow->caught_up ? &flow->source->idle : &flow->source->behind;
@@ -68,47 +41,15 @@ static void unlist(flow *flow) {
   flow->listed = false;
 }
 
-void tsh_mirror__source_leave(flow *flow) {
+void tsh_mirror__no_fetch(flow *flow) {
   if (flow->listed)
     unlist(flow);
   if (flow->slot != NULL)
     *flow->slot = NULL;
   flow->slot = NULL;
-  flow->source->flows--; /* swept by the engine when none is left */
-  if (flow->source->flows == 0)
-    tsh_bell_ring(flow->mirror->bell);
 }
 
-static void lane_failed(void *user, const tsh_err *err) {
-  lane *failed = user;
-  (void)err; /* the requests in flight were told */
-  tsh_conn_close(failed->conn);
-  failed->conn = NULL;
-}
-
-static tsh_conn *lane_conn(lane *lane, tsh_err *err) {
-  source *source = lane->source;
-  if (lane->conn != NULL && tsh_conn_failed(lane->conn)) {
-    tsh_conn_close(lane->conn);
-    lane->conn = NULL;
-  }
-  if (lane->conn == NULL) {
-    tsh_conn_options options = {
-        .host = source->host,
-        .port = source->port,
-        .client_id = "tranship-mirror",
-        .read_only = true,
-        .timeout_ms = source->mirror->options.timeout_ms,
-        .failed = lane_failed,
-        .user = lane,
-    };
-    lane->conn = tsh_conn_open(source->mirror->loop, &options, err);
-  }
-  return lane->conn;
-}
-
-/* --- asking -----------------------------------------------------------------
- */
+/* --- asking --- */
 
 void tsh_mirror__want_fetch(flow *flow, bool at_once) {
   if (flow->listed || flow->slot != NULL || flow->stop != NULL ||
@@ -168,7 +109,7 @@ static int encode(fetch *asked, int32_t wait_ms, tsh_err *err) {
 }
 
 static int send(fetch *asked, int32_t wait_ms, tsh_err *err) {
-  tsh_conn *conn = lane_conn(asked->lane, err);
+  tsh_conn *conn = tsh_mirror__lane_conn(asked->lane, err);
   if (conn == NULL)
     return err->kind;
   int status = encode(asked, wait_ms, err);
@@ -269,8 +210,7 @@ void tsh_mirror__pump_sources(tsh_mirror *mirror) {
     tsh_mirror__pump_source(at);
 }
 
-/* --- answers ----------------------------------------------------------------
- */
+/* --- answers --- */
 
 static bool is_of(const flow *flow, const tsh_fetched *fetched,
                   int16_t version) {

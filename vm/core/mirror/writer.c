@@ -27,86 +27,7 @@ typedef struct produce {
   sent items[MOST_ITEMS];
 } produce;
 
-/* --- links ------------------------------------------------------------------
- */
-
-static target *find_target(tsh_mirror *mirror, const char *host,
-                           uint16_t port) {
-  for (target *at = mirror->targets; at != NULL; at = at->next)
-    if (at->port == port && strcmp(at->host, host) == 0)
-      return at;
-  target *made = calloc(1, sizeof *made);
-  if (made == NULL || (made->host = strdup(host)) == NULL) {
-    free(made);
-    return NULL;
-  }
-  made->mirror = mirror;
-  made->port = port;
-  for (int i = 0; i < SENDERS; i++) {
-    made->senders[i].target = made;
-    TAILQ_INIT(&made->senders[i].ready);
-  }
-  made->next = mirror->targets;
-  mirror->targets = made;
-  return made;
-}
-
-sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
-                                uint16_t port) {
-  target *to = find_target(mirror, host, port);
-  if (to == NULL)
-    return NULL;
-  sender *least = &to->senders[0];
-  for (int i = 1; i < SENDERS; i++)
-    if (to->senders[i].flows < least->flows)
-      least = &to->senders[i];
-  to->flows++;
-  least->flows++;
-  return least;
-}
-
-static void unready(flow *flow) {
-  TAILQ_REMOVE(&flow->sender->ready, flow, sending);
-  flow->ready = false;
-}
-
-void tsh_mirror__sender_leave(flow *flow) {
-  if (flow->ready)
-    unready(flow);
-  flow->sender->flows--;
-  if (--flow->sender->target->flows == 0) /* swept by the engine */
-    tsh_bell_ring(flow->mirror->bell);
-}
-
-static void sender_failed(void *user, const tsh_err *err) {
-  sender *failed = user;
-  (void)err; /* the requests in flight were told */
-  tsh_conn_close(failed->conn);
-  failed->conn = NULL;
-}
-
-static tsh_conn *sender_conn(sender *sender, tsh_err *err) {
-  target *target = sender->target;
-  if (sender->conn != NULL && tsh_conn_failed(sender->conn)) {
-    tsh_conn_close(sender->conn);
-    sender->conn = NULL;
-  }
-  if (sender->conn == NULL) {
-    tsh_conn_options options = {
-        .host = target->host,
-        .port = target->port,
-        .client_id = "tranship-mirror",
-        .timeout_ms = target->mirror->options.timeout_ms,
-        .failed = sender_failed,
-        .user = sender,
-    };
-    sender->conn = tsh_conn_open(target->mirror->loop, &options, err);
-  }
-  return sender->conn;
-}
-
-/* --- holes ------------------------------------------------------------------
- */
+/* --- holes --- */
 
 /* All before it has landed. */
 static void tell_hole(flow *flow) {
@@ -153,8 +74,17 @@ void tsh_mirror__go_on(flow *flow, int64_t target_offset, int32_t epoch,
     tsh_mirror__want_fetch(flow, false);
 }
 
-/* --- sending ----------------------------------------------------------------
- */
+/* --- sending --- */
+
+static void unready(flow *flow) {
+  TAILQ_REMOVE(&flow->sender->ready, flow, sending);
+  flow->ready = false;
+}
+
+void tsh_mirror__no_send(flow *flow) {
+  if (flow->ready)
+    unready(flow);
+}
 
 /* A broker takes any first sequence of a producer it does not know: were the
  * first batch refused and the second not, the second would land in its place.
@@ -234,7 +164,7 @@ static void fill(produce *request, sender *sender) {
 static void replied(void *user, const tsh_reply *reply);
 
 static int send(produce *request, tsh_err *err) {
-  tsh_conn *conn = sender_conn(request->sender, err);
+  tsh_conn *conn = tsh_mirror__sender_conn(request->sender, err);
   tsh_produce_item items[MOST_ITEMS];
   if (conn == NULL)
     return err->kind;
@@ -266,8 +196,7 @@ static void forget(produce *request) {
   free(request);
 }
 
-/* --- answers ----------------------------------------------------------------
- */
+/* --- answers --- */
 
 static void refuse(flow *flow, tsh_mirror_reason reason, const tsh_err *why) {
   tsh_mirror__give_up(flow, reason, why);
@@ -415,8 +344,7 @@ static void replied(void *user, const tsh_reply *reply) {
   tsh_mirror__pump_sources(mirror);
 }
 
-/* --- pumping ----------------------------------------------------------------
- */
+/* --- pumping --- */
 
 /* A flow may stand ready again behind its own batch: the next request. */
 static void line_up(produce *request) {

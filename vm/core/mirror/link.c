@@ -1,0 +1,182 @@
+/* The brokers that flows share. A link is made by the first flow that joins
+ * it, opens each of its connections on first use and again after a failure,
+ * and is swept some time after the last flow has left: not at once, because
+ * one of its callbacks may be what made the flow leave. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mirror_int.h"
+
+/* --- connections --- */
+
+/* Closing answers what is in flight, and the answered may look here. */
+static void shut(tsh_conn **conn) {
+  tsh_conn *closing = *conn;
+  *conn = NULL;
+  if (closing != NULL)
+    tsh_conn_close(closing);
+}
+
+/* `user` is where the connection is kept. */
+static void failed(void *user, const tsh_err *err) {
+  (void)err; /* the requests in flight were told */
+  shut(user);
+}
+
+static tsh_conn *open_conn(tsh_mirror *mirror, tsh_conn **conn,
+                           tsh_conn_options options, tsh_err *err) {
+  if (*conn != NULL && tsh_conn_failed(*conn))
+    shut(conn);
+  options.client_id = "tranship-mirror";
+  options.timeout_ms = mirror->options.timeout_ms;
+  options.failed = failed;
+  options.user = conn;
+  if (*conn == NULL)
+    *conn = tsh_conn_open(mirror->loop, &options, err);
+  return *conn;
+}
+
+tsh_conn *tsh_mirror__lane_conn(lane *lane, tsh_err *err) {
+  const source *from = lane->source;
+  return open_conn(from->mirror, &lane->conn,
+                   (tsh_conn_options){.host = from->host,
+                                      .port = from->port,
+                                      .read_only = true},
+                   err);
+}
+
+tsh_conn *tsh_mirror__sender_conn(sender *sender, tsh_err *err) {
+  const target *to = sender->target;
+  return open_conn(to->mirror, &sender->conn,
+                   (tsh_conn_options){.host = to->host, .port = to->port}, err);
+}
+
+/* --- sources --- */
+
+source *tsh_mirror__source_join(tsh_mirror *mirror, const char *host,
+                                uint16_t port, int16_t version) {
+  for (source *at = mirror->sources; at != NULL; at = at->next)
+    if (at->port == port && at->version == version &&
+        strcmp(at->host, host) == 0) {
+      at->flows++;
+      return at;
+    }
+  source *made = calloc(1, sizeof *made);
+  if (made == NULL || (made->host = strdup(host)) == NULL) {
+    free(made);
+    return NULL;
+  }
+  made->mirror = mirror;
+  made->port = port;
+  made->version = version;
+  made->flows = 1;
+  for (int i = 0; i < LANES; i++)
+    made->lanes[i].source = made;
+  TAILQ_INIT(&made->behind);
+  TAILQ_INIT(&made->idle);
+  made->next = mirror->sources;
+  mirror->sources = made;
+  return made;
+}
+
+void tsh_mirror__source_leave(source *source) {
+  if (--source->flows == 0)
+    tsh_bell_ring(source->mirror->bell);
+}
+
+static void shut_source(source *source) {
+  for (int i = 0; i < LANES; i++)
+    shut(&source->lanes[i].conn);
+}
+
+static void sweep_sources(tsh_mirror *mirror) {
+  source **at = &mirror->sources;
+  while (*at != NULL) {
+    source *unused = *at;
+    if (unused->flows > 0) {
+      at = &unused->next;
+      continue;
+    }
+    shut_source(unused);
+    *at = unused->next;
+    free(unused->host);
+    free(unused);
+  }
+}
+
+/* --- targets --- */
+
+static target *find_target(tsh_mirror *mirror, const char *host,
+                           uint16_t port) {
+  for (target *at = mirror->targets; at != NULL; at = at->next)
+    if (at->port == port && strcmp(at->host, host) == 0)
+      return at;
+  target *made = calloc(1, sizeof *made);
+  if (made == NULL || (made->host = strdup(host)) == NULL) {
+    free(made);
+    return NULL;
+  }
+  made->mirror = mirror;
+  made->port = port;
+  for (int i = 0; i < SENDERS; i++) {
+    made->senders[i].target = made;
+    TAILQ_INIT(&made->senders[i].ready);
+  }
+  made->next = mirror->targets;
+  mirror->targets = made;
+  return made;
+}
+
+sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
+                                uint16_t port) {
+  target *to = find_target(mirror, host, port);
+  if (to == NULL)
+    return NULL;
+  sender *least = &to->senders[0];
+  for (int i = 1; i < SENDERS; i++)
+    if (to->senders[i].flows < least->flows)
+      least = &to->senders[i];
+  to->flows++;
+  least->flows++;
+  return least;
+}
+
+void tsh_mirror__sender_leave(sender *sender) {
+  sender->flows--;
+  if (--sender->target->flows == 0)
+    tsh_bell_ring(sender->target->mirror->bell);
+}
+
+static void shut_target(target *target) {
+  for (int i = 0; i < SENDERS; i++)
+    shut(&target->senders[i].conn);
+}
+
+static void sweep_targets(tsh_mirror *mirror) {
+  target **at = &mirror->targets;
+  while (*at != NULL) {
+    target *unused = *at;
+    if (unused->flows > 0) {
+      at = &unused->next;
+      continue;
+    }
+    shut_target(unused);
+    *at = unused->next;
+    free(unused->host);
+    free(unused);
+  }
+}
+
+/* --- both --- */
+
+void tsh_mirror__sweep_links(tsh_mirror *mirror) {
+  sweep_sources(mirror);
+  sweep_targets(mirror);
+}
+
+void tsh_mirror__shut_links(tsh_mirror *mirror) {
+  for (target *at = mirror->targets; at != NULL; at = at->next)
+    shut_target(at);
+  for (source *at = mirror->sources; at != NULL; at = at->next)
+    shut_source(at);
+}

@@ -153,13 +153,15 @@ typedef struct tsh_fetched {
   size_t records_size;
 } tsh_fetched;
 
-typedef struct tsh_fetch_iter { /* private */
-  uint8_t *at, *end;
+/* Where a reader of an answer's topics and their partitions stands. */
+typedef struct tsh_topic_walk { /* private */
+  const uint8_t *at, *end;
   int64_t topics, parts;
   tsh_text topic;
   const uint8_t *topic_id;
-  int16_t version;
-} tsh_fetch_iter;
+  bool compact, with_ids;
+} tsh_topic_walk;
+typedef tsh_topic_walk tsh_fetch_iter;
 
 /* Reads the answer's head; error is the whole request's Kafka code. */
 int tsh_fetch_open(tsh_fetch_iter *iter, int16_t version, uint8_t *data,
@@ -206,13 +208,7 @@ typedef struct tsh_produced {
   int32_t leader_id, leader_epoch; /* -1 unless told beside an error (10) */
 } tsh_produced;
 
-typedef struct tsh_produce_iter { /* private */
-  const uint8_t *at, *end;
-  int64_t topics, parts;
-  tsh_text topic;
-  const uint8_t *topic_id;
-  int16_t version;
-} tsh_produce_iter;
+typedef tsh_topic_walk tsh_produce_iter;
 
 int tsh_produce_open(tsh_produce_iter *iter, int16_t version, const void *data,
                      size_t size, tsh_err *err);

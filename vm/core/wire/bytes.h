@@ -209,4 +209,20 @@ static inline void tsh_out_no_tags(tsh_out *out, bool compact) {
     tsh_out_i8(out, 0);
 }
 
+/* Steps over the ends of topics to one that still has partitions. */
+static inline void tsh_in_next_topic(tsh_in *in, tsh_topic_walk *walk) {
+  while (walk->parts == 0 && walk->topics > 0 && !in->bad) {
+    walk->topics--;
+    if (walk->with_ids)
+      walk->topic_id = tsh_in_take(in, 16);
+    else
+      walk->topic = tsh_in_text(in, walk->compact);
+    walk->parts = tsh_in_count(in, walk->compact, false);
+    if (walk->parts < 0)
+      in->bad = true;
+    if (walk->parts == 0 && walk->compact)
+      tsh_in_skip_tags(in);
+  }
+}
+
 #endif

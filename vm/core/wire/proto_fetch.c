@@ -102,7 +102,8 @@ static int broken(const char *where, tsh_err *err) {
 int tsh_fetch_open(tsh_fetch_iter *iter, int16_t version, uint8_t *data,
                    size_t size, int16_t *error, tsh_err *err) {
   tsh_in in = tsh_in_of(data, size);
-  *iter = (tsh_fetch_iter){.version = version};
+  *iter = (tsh_fetch_iter){.compact = version >= FLEXIBLE,
+                           .with_ids = version >= WITH_IDS};
   if (version < 11 || version > WITH_IDS)
     return tsh_err_set(err, TSH_INVALID, "wire", 0, "Fetch v%d is not built",
                        version);
@@ -112,8 +113,8 @@ int tsh_fetch_open(tsh_fetch_iter *iter, int16_t version, uint8_t *data,
   int64_t topics = tsh_in_count(&in, version >= FLEXIBLE, false);
   if (in.bad || topics < 0)
     return broken("its head", err);
-  iter->at = data + (in.at - data);
-  iter->end = data + size;
+  iter->at = in.at;
+  iter->end = in.end;
   iter->topics = topics;
   return 0;
 }
@@ -167,27 +168,10 @@ static void read_partition(tsh_in *in, bool compact, tsh_fetched *out) {
     read_tags(in, out);
 }
 
-/* Steps over the ends of topics to one that still has partitions. */
-static void next_topic(tsh_fetch_iter *iter, tsh_in *in) {
-  bool compact = iter->version >= FLEXIBLE;
-  while (iter->parts == 0 && iter->topics > 0 && !in->bad) {
-    iter->topics--;
-    if (iter->version >= WITH_IDS)
-      iter->topic_id = tsh_in_take(in, 16);
-    else
-      iter->topic = tsh_in_text(in, compact);
-    iter->parts = tsh_in_count(in, compact, false);
-    if (iter->parts < 0)
-      in->bad = true;
-    if (iter->parts == 0 && compact)
-      tsh_in_skip_tags(in);
-  }
-}
-
 int tsh_fetch_next(tsh_fetch_iter *iter, tsh_fetched *out, tsh_err *err) {
-  bool compact = iter->version >= FLEXIBLE;
+  bool compact = iter->compact;
   tsh_in in = tsh_in_of(iter->at, (size_t)(iter->end - iter->at));
-  next_topic(iter, &in);
+  tsh_in_next_topic(&in, iter);
   if (in.bad)
     return broken("a topic", err);
   if (iter->parts == 0)
@@ -203,7 +187,7 @@ int tsh_fetch_next(tsh_fetch_iter *iter, tsh_fetched *out, tsh_err *err) {
     tsh_in_skip_tags(&in);
   if (in.bad)
     return broken("a partition", err);
-  iter->at += in.at - iter->at;
+  iter->at = in.at;
   return 1;
 }
 

@@ -129,7 +129,8 @@ static int broken(const char *where, tsh_err *err) {
 int tsh_produce_open(tsh_produce_iter *iter, int16_t version, const void *data,
                      size_t size, tsh_err *err) {
   tsh_in in = tsh_in_of(data, size);
-  *iter = (tsh_produce_iter){.version = version};
+  *iter = (tsh_produce_iter){.compact = version >= FLEXIBLE,
+                             .with_ids = version >= WITH_IDS};
   if (version < OLDEST || version > WITH_IDS)
     return tsh_err_set(err, TSH_INVALID, "wire", 0, "Produce v%d is not built",
                        version);
@@ -184,26 +185,10 @@ static void read_partition(tsh_in *in, bool compact, tsh_produced *out) {
     read_tags(in, out);
 }
 
-static void next_topic(tsh_produce_iter *iter, tsh_in *in) {
-  bool compact = iter->version >= FLEXIBLE;
-  while (iter->parts == 0 && iter->topics > 0 && !in->bad) {
-    iter->topics--;
-    if (iter->version >= WITH_IDS)
-      iter->topic_id = tsh_in_take(in, 16);
-    else
-      iter->topic = tsh_in_text(in, compact);
-    iter->parts = tsh_in_count(in, compact, false);
-    if (iter->parts < 0)
-      in->bad = true;
-    if (iter->parts == 0 && compact)
-      tsh_in_skip_tags(in);
-  }
-}
-
 int tsh_produce_next(tsh_produce_iter *iter, tsh_produced *out, tsh_err *err) {
-  bool compact = iter->version >= FLEXIBLE;
+  bool compact = iter->compact;
   tsh_in in = tsh_in_of(iter->at, (size_t)(iter->end - iter->at));
-  next_topic(iter, &in);
+  tsh_in_next_topic(&in, iter);
   if (in.bad)
     return broken("a topic", err);
   if (iter->parts == 0)

@@ -61,16 +61,21 @@ local function remark_of(o, step)
   return ""
 end
 
+-- The id stands before it: "6a. Move the consumer" without its number.
+local function bare_title(declared)
+  return (declared.title:gsub("^[%w%-]+%.%s+", ""))
+end
+
 local function step_line(o, declared, step)
   local mark = MARK[step.state] or "  "
   local text = fit(("%-5s %-44s %8s  %s"):format(declared.id,
-    fit(declared.title:gsub("^[%w%-]+%.%s+", ""), 44), time_of(o, step),
+    fit(bare_title(declared), 44), time_of(o, step),
     remark_of(o, step)), o.width - 4)
   return " " .. paint(o, COLOR[mark], mark .. " " .. text:gsub("%s+$", ""))
 end
 
 local function line_of_no_return(o, declared, step)
-  local text = "══ " .. (declared.title or "point of no return")
+  local text = "══ " .. bare_title(declared)
     .. (o.state.crossed and " ══ crossed ══" or " ══")
   local mark = MARK[step.state]
   return " " .. paint(o, COLOR[mark], mark .. " "

@@ -8,6 +8,7 @@ local units = require "base.units"
 local describe = require "runbook.describe"
 local html = require "runbook.html"
 local journal = require "runbook.journal"
+local plain = require "runbook.plain"
 local state = require "runbook.state"
 
 local M = { FORMAT = 1 }
@@ -88,14 +89,15 @@ local function downtime(list)
   return "<h2>Downtime</h2>" .. html.table(rows)
 end
 
+local function shown(value) return value == nil and "" or plain.line(value) end
+
 -- Offsets that were committed for groups: what carry_offsets did.
 local function carried(records)
   local rows = { { "Step", "What", "Before", "After" } }
   for _, rec in ipairs(records) do
     if rec.kind == "effect.intent" and rec.primitive:find("offset") then
       rows[#rows + 1] = { rec.step or "", rec.summary or rec.target,
-        rec.before ~= nil and json.encode(rec.before) or "",
-        rec.after ~= nil and json.encode(rec.after) or "" }
+        shown(rec.before), shown(rec.after) }
     end
   end
   if #rows == 1 then return "" end

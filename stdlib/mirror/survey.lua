@@ -57,7 +57,12 @@ end
 --- One topic: both sides shaped alike, a flow for each partition.
 local function attend(engine, name, from, to)
   local writer = engine.ledger:writer(name)
-  if writer == "turning" then return true end
+  if writer == "turning" then -- it is not grown now, but goes on
+    for _, number in ipairs(engine.ledger:numbers(name)) do
+      engine:ensure_flow(name, number)
+    end
+    return true
+  end
   local target = engine:on_target(name)
   local ok, why = true, nil
   if not to then

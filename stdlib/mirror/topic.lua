@@ -81,6 +81,11 @@ local function reader(self)
   return self._reader
 end
 
+local function forget_reader(self)
+  if self._reader then self._reader:close() end
+  self._reader = nil
+end
+
 --- Waits for records and folds them in.
 ---@async
 function M:pull()
@@ -127,18 +132,21 @@ function M:await(within_ms, is_so)
   if not ledger_now then return nil, why end
   local value = is_so(self.ledger)
   if value then return value end
-  return task.deadline(within_ms, function()
+  local found, problem = task.deadline(within_ms, function()
     repeat
       if self._following then
         self._moved:wait()
       else
-        local ok, problem = self:pull()
-        if not ok then return nil, problem end
+        local ok, trouble = self:pull()
+        if not ok then return nil, trouble end
       end
       value = is_so(self.ledger)
     until value
     return value
   end)
+  -- A read that was cut off may have taken records with it: read anew.
+  if not found and not self._following then forget_reader(self) end
+  return found, problem
 end
 
 --- Keeps pulling until closed; `told()` after each batch. Runs in its own task.
@@ -196,9 +204,9 @@ end
 
 function M:close()
   self._closed = true
-  if self._reader then self._reader:close() end
+  forget_reader(self)
   if self._producer then self._producer:close() end
-  self._reader, self._producer = nil, nil
+  self._producer = nil
 end
 
 return M

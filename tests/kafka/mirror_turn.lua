@@ -2,6 +2,10 @@
 -- between. Same offsets stay the same in both directions, mapped ones stay
 -- exact, and groups are carried along each time.
 
+local json = require "vm.json"
+local sys = require "vm.sys"
+local task = require "vm.task"
+
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
@@ -90,6 +94,53 @@ test("topics turn forth and back, twice", function(t)
   for id, kind in pairs(world:kinds(road)) do
     t.equal(kind, kinds[id], id)
   end
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+  t.note(answer.text)
+end)
+
+test("a turn survives the death of the engine", function(t)
+  local world <close> = world_of.new(t)
+  local old, new = world.old, world.new
+  world:create(old, {
+    { name = "apps.same", partitions = 2 }, { name = "apps.mapped" },
+  })
+  world:append(old, world.records("apps.same", 0, 0, 100))
+  world:append(old, world.records("apps.mapped", 0, 0, 100),
+    { transaction = "commit" })
+  local road = world:bridge { topics = { "apps.*" } }
+  world:reach(road:open())
+  world:settle(road)
+  local topics = { "apps.same", "apps.mapped" }
+  for round = 1, 8 do
+    local to = round % 2 == 1 and new or old
+    world:append(road:other(to), world.records("apps.same", 1, round * 100, 30))
+    world:append(road:other(to), world.records("apps.mapped", 0, round * 100,
+      30))
+    local killer = task.spawn(function()
+      task.sleep(1000 + sys.random(2):byte(1) * 4)
+      for _ = 1, 2 do
+        world:kill_engine(road)
+        world:start_engine(road)
+        while not world:engine_pid(road) do task.sleep(5) end
+        task.sleep(sys.random(1):byte() * 3)
+      end
+      return true
+    end)
+    local turned, why = road:turn(topics, { writer = to, within = "60s" })
+    t.ok(killer:join())
+    if not turned then
+      for _, row in ipairs(road:progress()) do t.note(json.encode(row)) end
+      t.fail(tostring(why) .. "\n" .. world:log(road))
+    end
+    t.ok(road:writer_is(topics, to).ok)
+  end
+  world:settle(road)
+  for partition = 0, 1 do
+    world:must_be_same("apps.same", partition, true)
+    t.equal(world:kinds(road)["apps.same/" .. partition], "same")
+  end
+  world:must_be_same("apps.mapped", 0)
   local answer = t.ok(road:same_records())
   t.ok(answer.ok, answer.text)
   t.note(answer.text)

@@ -48,8 +48,10 @@ local function add_users(on)
     end)
   end
   check(admin:create_topic { name = "apps.a", partitions = 1 })
-  check(admin:alter_group_offsets("billing",
-    { { topic = "apps.a", partition = 0, offset = 0 } }))
+  patiently(function()
+    return admin:alter_group_offsets("billing",
+      { { topic = "apps.a", partition = 0, offset = 0 } })
+  end)
   -- Brokers learn of users a moment later.
   for _ = 1, 100 do
     local users = check(admin:users())

@@ -1,104 +1,42 @@
-/* The Lua library: loaded from the embedded source, or from a folder.
+/* The Lua library: embedded, or from a folder.
  *
- * A process that opens a second state (sandbox.fresh) would compile everything
- * again. So a state remembers what it compiled, and shares it as bytecode when
- * a second one is about to be opened; nothing else loads bytecode. */
+ * Compiling what a short command needs takes longer than its work, so what is
+ * embedded is compiled while building. Nothing else loads bytecode. */
 #include "library.h"
 
 #include <lauxlib.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bind/state.h"
+#include "chunks.h"
 #include "sources.h"
-#include "tranship/buf.h"
-
-enum { LARGEST_CHUNK = 1 << 24 };
-
-/* Chunks that were compiled in this state, by the index of their source. */
-static const char chunks_key[] = "library.chunks";
-
-/* Chunks that are shared, by the same index; never freed. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static tsh_buf *shared;
-
-static int add_bytes(lua_State *L, const void *bytes, size_t size, void *buf) {
-  (void)L;
-  tsh_buf_add(buf, bytes, size);
-  return 0;
-}
-
-/* Shares the function on top of the stack. */
-static void share(lua_State *L, size_t index) {
-  tsh_buf bytes;
-
-  if (shared == NULL)
-    shared = calloc(tsh_source_count, sizeof *shared);
-  if (shared == NULL || shared[index].length > 0)
-    return;
-  tsh_buf_init(&bytes, LARGEST_CHUNK);
-  lua_dump(L, add_bytes, &bytes, 0);
-  if (bytes.failed)
-    tsh_buf_fini(&bytes);
-  else
-    shared[index] = bytes;
-}
-
-void tsh_library_share(lua_State *L) {
-  if (lua_getfield(L, LUA_REGISTRYINDEX, chunks_key) == LUA_TTABLE) {
-    pthread_mutex_lock(&lock);
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-      share(L, (size_t)lua_tointeger(L, -2));
-    pthread_mutex_unlock(&lock);
-  }
-  lua_pop(L, 1);
-}
-
-/* What is shared stays where it is, so it may be used after unlocking. */
-static const tsh_buf *find_shared(size_t index) {
-  const tsh_buf *bytes = NULL;
-
-  pthread_mutex_lock(&lock);
-  if (shared != NULL && shared[index].length > 0)
-    bytes = &shared[index];
-  pthread_mutex_unlock(&lock);
-  return bytes;
-}
-
-/* Remembers the function on top of the stack. */
-static void remember(lua_State *L, size_t index) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, chunks_key);
-  lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)index);
-  lua_pop(L, 1);
-}
 
 static int by_path(const void *key, const void *entry) {
   return strcmp(key, ((const tsh_source *)entry)->path);
 }
 
+/* A Lua that reads other bytecode than the one we were built with refuses the
+ * chunk, and gets the text. */
 static int load_embedded(lua_State *L, const char *path) {
   const tsh_source *source = bsearch(path, tsh_sources, tsh_source_count,
                                      sizeof tsh_sources[0], by_path);
-  const tsh_buf *bytes;
-  size_t index;
+  const tsh_chunk *chunk;
+  int rc;
 
   if (source == NULL)
     return 0;
-  index = (size_t)(source - tsh_sources);
-  bytes = find_shared(index);
-  if (bytes != NULL) {
-    if (luaL_loadbufferx(L, bytes->data, bytes->length, source->chunk_name,
-                         "b") != LUA_OK)
-      lua_error(L);
-    return 1;
+  chunk = &tsh_chunks[source - tsh_sources];
+  rc = luaL_loadbufferx(L, (const char *)chunk->bytes, chunk->length,
+                        source->chunk_name, "b");
+  if (rc == LUA_ERRSYNTAX) {
+    lua_pop(L, 1);
+    rc = luaL_loadbufferx(L, (const char *)source->text, source->length,
+                          source->chunk_name, "t");
   }
-  if (luaL_loadbufferx(L, (const char *)source->text, source->length,
-                       source->chunk_name, "t") != LUA_OK)
+  if (rc != LUA_OK)
     lua_error(L);
-  remember(L, index);
   return 1;
 }
 

@@ -13,8 +13,10 @@ end
 
 -- A library header and the files that may know it.
 local KNOWN_TO = {
-  { "^lua%.h$", "^vm/bind/", "^vm/host%.c$", "^vm/library%.[ch]$" },
-  { "^lauxlib%.h$", "^vm/bind/", "^vm/host%.c$", "^vm/library%.c$" },
+  { "^lua%.h$", "^vm/bind/", "^vm/host%.c$", "^vm/library%.[ch]$",
+    "^vm/embed/" },
+  { "^lauxlib%.h$", "^vm/bind/", "^vm/host%.c$", "^vm/library%.c$",
+    "^vm/embed/" },
   { "^lualib%.h$", "^vm/host%.c$" },
   { "^librdkafka/", "^vm/core/kafka" },
   { "^jansson%.h$", "^vm/core/json%.[ch]$" },

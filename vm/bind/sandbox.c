@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../library.h"
 #include "box.h"
 #include "tranship/host.h"
 
@@ -397,7 +396,6 @@ static int sandbox_fresh(lua_State *L) {
 
     tsh_buf_add(&f->arguments[i], argument, argument_length);
   }
-  tsh_library_share(L);
   if (tsh_host_open(&f->host, tsh_bind_state(L)->stdlib, &err) != 0 ||
       tsh_host_eval(f->host, text, length, "=fresh", count, f->arguments,
                     &f->result, &err) != 0)

@@ -63,6 +63,8 @@ lua_tests(lua GLOB_RECURSE ${tests}/lua/test_*.lua 120)
 lua_tests(rules GLOB ${tests}/rules/*.lua 120)
 lua_tests(runbook GLOB_RECURSE ${tests}/runbook/test_*.lua 300)
 lua_tests(kafka GLOB ${tests}/kafka/*.lua 600)
+# Twenty crashes of whole runs, each resumed.
+set_tests_properties(kafka/crash_moves PROPERTIES TIMEOUT 1500)
 
 # The applications of the world: independent of tranship's code.
 file(GLOB app_library_files CONFIGURE_DEPENDS tests/world/apps/lib/*.c)

@@ -30,7 +30,9 @@ function M.run(opts, args)
   if not folder then return command.refused(why) end
   local state
   state, why = runs.read(folder)
-  if not state then return command.refused(why) end
+  if not state then
+    return command.refused(why, "tranship journal verify " .. folder.id)
+  end
   if state.closed then
     command.say("run %s is %s; there is nothing to go on with", folder.id,
                 state.closed.outcome)
@@ -39,7 +41,7 @@ function M.run(opts, args)
   local exit
   exit, why = engine.resume(folder, options)
   if options.terminal then options.terminal:close() end
-  return exit or command.refused(why)
+  return exit or command.refused(why, "tranship status " .. folder.id)
 end
 
 return M

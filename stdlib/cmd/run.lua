@@ -32,8 +32,11 @@ function M.run(opts, args)
   if not book then return command.WRONG end
   local made
   made, why = command.plan(book, opts, true)
-  if not made then return command.refused(why) end
-  if not command.show_plan(made, opts) then return command.REFUSED end
+  local again = command.plan_again(opts, args[1])
+  if not made then return command.refused(why, again) end
+  if not command.show_plan(made, opts) then
+    return command.refused("the plan has problems; nothing was changed", again)
+  end
   if not command.confirm(opts, options, "Go?") then
     command.say("nothing was changed")
     return command.WAITING
@@ -42,7 +45,7 @@ function M.run(opts, args)
   local exit
   exit, why = engine.start(book, options)
   if options.terminal then options.terminal:close() end
-  return exit or command.refused(why)
+  return exit or command.refused(why, again)
 end
 
 return M

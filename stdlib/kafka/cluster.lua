@@ -115,10 +115,10 @@ end
 local function meet(self)
   if self._id then return self._id end
   local client, why = client_of(self, "read")
-  if not client then return nil, why end
+  if not client then return nil, err.wrap(why, tostring(self)) end
   local seen
   seen, why = client:cluster()
-  if not seen then return nil, why end
+  if not seen then return nil, err.wrap(why, tostring(self)) end
   if self._declared_id and seen.id ~= self._declared_id then
     return nil, err.new {
       kind = "conflict", origin = "kafka", fatal = true,

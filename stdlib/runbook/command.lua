@@ -158,13 +158,29 @@ function M.confirm(opts, options, question)
   return options.terminal:choose(question, { "yes", "no" }) == "yes"
 end
 
+--- The command that looks at a book again and changes nothing.
+---@return string
+function M.plan_again(opts, path)
+  local words = { "tranship plan", path }
+  for _, given in ipairs(opts.param or {}) do
+    words[#words + 1] = ("-p '%s'"):format((given:gsub("'", "'\\''")))
+  end
+  if opts.params then words[#words + 1] = "--params " .. opts.params end
+  for _, folder in ipairs(opts.recipes or {}) do
+    words[#words + 1] = "--recipes " .. folder
+  end
+  return table.concat(words, " ")
+end
+
 --- Ends a command that was refused; problems of scripts are exit 3.
-function M.refused(why)
+---@param next_command? string  what to type next
+function M.refused(why, next_command)
   if type(why) == "table" and why[1] and why[1].code then
     sys.errout(require "runbook.problems".text(why))
     return M.WRONG
   end
   M.say("%s", tostring(why))
+  if next_command then sys.errout("next:  " .. next_command .. "\n") end
   return M.REFUSED
 end
 

@@ -5,7 +5,7 @@
 local context = require "base.context"
 local effect = require "base.effect"
 local err = require "base.err"
-local groups = require "app.groups"
+local groups = require "base.lazy" "app.groups"
 local question = require "base.question"
 local schema = require "base.schema"
 local task = require "vm.task"

@@ -2,11 +2,12 @@
 -- topics, settings, ACLs and positions. `lacks` compares; kafka.making does what
 -- is missing, kafka.put_back returns to what was there before.
 
-local acl = require "kafka.acl"
-local config = require "kafka.config"
-local fit = require "kafka.fit"
-local making = require "kafka.making"
-local put_back = require "kafka.put_back"
+local lazy = require "base.lazy"
+local acl = lazy "kafka.acl"
+local config = lazy "kafka.config"
+local fit = lazy "kafka.fit"
+local making = lazy "kafka.making"
+local put_back = lazy "kafka.put_back"
 
 local M = {}
 

@@ -218,7 +218,7 @@ end
 -- `road:lag { at_most = 100, steady = "2m" }`
 M.lag = deferred(function(options)
   return "lag at most " .. tostring(options.at_most)
-end, readings.lag)
+end, function(...) return readings.lag(...) end)
 
 --- Are all topics on both sides, shaped alike?
 M.same_topics = deferred(function() return "the same topics" end,

@@ -1,7 +1,7 @@
 --- "The groups' positions are carried": for groups that nobody runs. Every
 -- position a group has on the other side is committed here too, each proven.
 
-local carry = require "mirror.carry"
+local carry = require "base.lazy" "mirror.carry"
 
 return {
   name = "carried",

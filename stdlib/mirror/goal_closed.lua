@@ -4,8 +4,9 @@
 
 local goal = require "runbook.goal"
 local effect = require "base.effect"
-local stopping = require "mirror.stopping"
-local turning = require "mirror.turning"
+local lazy = require "base.lazy"
+local stopping = lazy "mirror.stopping"
+local turning = lazy "mirror.turning"
 
 local function check(g)
   local bridge = g.bridge

@@ -3,14 +3,15 @@
 
 local effect = require "base.effect"
 local err = require "base.err"
+local lazy = require "base.lazy"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local names = require "mirror.names"
-local neighbours = require "mirror.neighbours"
-local place = require "mirror.place"
-local record = require "mirror.record"
-local stopping = require "mirror.stopping"
-local topic = require "mirror.topic"
+local neighbours = lazy "mirror.neighbours"
+local place = lazy "mirror.place"
+local record = lazy "mirror.record"
+local stopping = lazy "mirror.stopping"
+local topic = lazy "mirror.topic"
 
 local RUNNING_MS, LOOK_MS = 120000, 2000
 

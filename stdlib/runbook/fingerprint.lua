@@ -32,7 +32,7 @@ local OPENS = { ["function"] = 1, ["if"] = 1, ["do"] = 1, ["repeat"] = 1,
 -- in one line they cannot be told apart, and all of them are taken.
 local function code_of(text, first, last)
   local words, depth, starts = {}, 0, 0
-  local tokens = require "runbook.outline".of(text).tokens
+  local tokens = require "runbook.outline".tokens(text)
   for _, token in ipairs(tokens) do
     if token.line > last then break end
     local begins = token.line == first and token.text == "function"

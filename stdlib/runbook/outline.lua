@@ -266,7 +266,16 @@ function Outline:locate(place, at)
   return call.line, call.col
 end
 
-local kept = {}
+local kept, kept_tokens = {}, {}
+
+--- The tokens of a source text, kept too: whoever asks for no more than these
+-- does not pay for the outline.
+---@param text string
+---@return tranship.Token[]
+function M.tokens(text)
+  kept_tokens[text] = kept_tokens[text] or syntax.tokens(text)
+  return kept_tokens[text]
+end
 
 --- The outline of a source text (kept for the next question).
 ---@param text string
@@ -274,7 +283,7 @@ local kept = {}
 function M.of(text)
   local outline = kept[text]
   if outline then return outline end
-  local reader = setmetatable({ tokens = syntax.tokens(text), i = 1,
+  local reader = setmetatable({ tokens = M.tokens(text), i = 1,
     calls = {} }, Reader)
   while reader:peek() do reader:step() end
   outline = setmetatable({ calls = reader.calls, tokens = reader.tokens },

@@ -42,7 +42,7 @@ local function quoted(text, at)
     elseif c == "\n" then
       return i - 1, "unknown"
     else
-      i = i + 1
+      i = text:find("[\\\n\"']", i + 1) or #text + 1
     end
   end
   return #text, "unknown"
@@ -69,6 +69,9 @@ local function next_token(text, at)
   elseif c == "[" then
     local stop, first, last = long_bracket(text, at)
     if stop then return "string", stop, text:sub(first, last) end
+    return "operator", at
+  end
+  if c:find("[%(%){},;%]%+%-%*%%%^#&|]") then -- no longer one begins so
     return "operator", at
   end
   for _, operator in ipairs(OPERATORS) do

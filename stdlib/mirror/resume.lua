@@ -16,6 +16,7 @@ local SEQUENCES = 1 << 31
 local TRIES = 5
 local WINDOW = 10000         -- offsets more than records are looked at first
 local EVERYTHING = 1 << 40   -- records in one chunk
+local PARTS = 64             -- chunks that a search divides a range into
 
 --- Are these still the topics the leg was made for?
 local function same_topics(flow, leg)
@@ -71,27 +72,54 @@ local function look(flow, leg, side)
   return log_end
 end
 
---- A digest of `count` data records from `offset` on; all up to `stop`
--- without a count. Looks at ever larger windows, as offsets may have gaps.
-local function contents(flow, side, offset, stop, count)
+--- Digests of the committed records in a range, `chunk` records each.
+local function digests(flow, side, from, to, chunk)
   local name = flow:name_on(side)
   local leader, why = flow:side(side):leader(name, flow.partition)
   if not leader then return nil, why end
+  return digest.range {
+    host = leader.host, port = leader.port, topic = name,
+    partition = flow.partition, from = from, to = to, mode = "records",
+    chunk = chunk, isolation = "committed",
+  }
+end
+
+--- A digest of `count` data records from `offset` on; all up to `stop`
+-- without a count. Looks at ever larger windows, as offsets may have gaps.
+local function contents(flow, side, offset, stop, count)
   local window = count and 2 * count + WINDOW or stop - offset
   while true do
     local to = math.min(offset + window, stop)
     if to <= offset then return { records = 0 } end
-    local found
-    found, why = digest.range {
-      host = leader.host, port = leader.port, topic = name,
-      partition = flow.partition, from = offset, to = to, mode = "records",
-      chunk = count or EVERYTHING, isolation = "committed",
-    }
+    local found, why = digests(flow, side, offset, to, count or EVERYTHING)
     if not found then return nil, why end
     local first = found[1] or { records = 0 }
     if not count or first.records >= count or to >= stop then return first end
     window = window * 8
   end
+end
+
+--- Offsets of the first record that differs, on the reading and the writing
+-- side; each range { from, to } holds it, and `count` records at most.
+local function first_difference(flow, here, there, count)
+  local reads, writes = ledger.sides(flow.leg)
+  while count > 1 and here.from < here.to do
+    local size = (count + PARTS - 1) // PARTS
+    local mine, why = digests(flow, writes, there.from, there.to, size)
+    if not mine then return nil, why end
+    local theirs
+    theirs, why = digests(flow, reads, here.from, here.to, size)
+    if not theirs then return nil, why end
+    local at
+    for index, chunk in ipairs(mine) do
+      at = (theirs[index] or {}).hash ~= chunk.hash and index
+      if at then break end
+    end
+    if not at then break end
+    there, count = mine[at], mine[at].records
+    here = theirs[at] or { from = here.to, to = here.to }
+  end
+  return here.from, there.from
 end
 
 local function halted(reason, flow, from, log_end, format, ...)
@@ -128,9 +156,13 @@ local function check_tail(flow, from, log_end, sequence, source)
   here, why = contents(flow, reads, from.source, source.stable, there.records)
   if not here then return nil, why end
   if here.hash == there.hash then return here.to end
-  return halted("diverged", flow, from.target, log_end, "are not what the "
+  local source_at, target_at = first_difference(flow,
+    { from = from.source, to = source.stable },
+    { from = from.target, to = log_end }, there.records)
+  if not source_at then return nil, target_at end
+  return halted("diverged", flow, target_at, log_end, "are not what the "
     .. "source holds from offset %d on: somebody else writes to the target, "
-    .. "or the source's log was cut back and written anew", from.source)
+    .. "or the source's log was cut back and written anew", source_at)
 end
 
 --- Same offsets are over when markers passed their hole: the target's log end

@@ -245,3 +245,23 @@ int tsh_bind_opt_boolean(lua_State *L, int index, const char *name,
   lua_pop(L, 1);
   return value;
 }
+
+static int bytes_gc(lua_State *L) {
+  uint8_t **bytes = lua_touserdata(L, 1);
+
+  free(*bytes);
+  *bytes = NULL;
+  return 0;
+}
+
+uint8_t **tsh_bind_bytes(lua_State *L) {
+  uint8_t **bytes = lua_newuserdatauv(L, sizeof *bytes, 0);
+
+  *bytes = NULL;
+  if (luaL_newmetatable(L, "bind.bytes")) {
+    lua_pushcfunction(L, bytes_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return bytes;
+}

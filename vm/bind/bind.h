@@ -65,6 +65,10 @@ lua_Integer tsh_bind_opt_integer(lua_State *L, int index, const char *name,
 int tsh_bind_opt_boolean(lua_State *L, int index, const char *name,
                          int fallback);
 
+/* Pushes a place for malloc'd bytes, NULL at first; they are freed with it,
+ * also past a raise. */
+uint8_t **tsh_bind_bytes(lua_State *L);
+
 /* Secrets: bytes of a vm.secret userdata or of a plain string. The only door
  * through which a sink opens a secret; bytes stay valid while it is on the
  * stack. Returns NULL when the value is neither. */

@@ -248,27 +248,6 @@ static int copier_stop(lua_State *L) {
 
 /* --- filler --- */
 
-static int bytes_gc(lua_State *L) {
-  uint8_t **bytes = lua_touserdata(L, 1);
-
-  free(*bytes);
-  *bytes = NULL;
-  return 0;
-}
-
-/* Pushes a place for bytes that are freed with it, also past a raise. */
-static uint8_t **push_keeper(lua_State *L) {
-  uint8_t **bytes = lua_newuserdatauv(L, sizeof *bytes, 0);
-
-  *bytes = NULL;
-  if (luaL_newmetatable(L, "mirror.bytes")) {
-    lua_pushcfunction(L, bytes_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return bytes;
-}
-
 /* filler{ count, keyed, timestamp, producer_id, producer_epoch, sequence }
  * -> one batch of empty records, for Produce */
 static int mirror_filler(lua_State *L) {
@@ -293,7 +272,7 @@ static int mirror_filler(lua_State *L) {
       (int16_t)tsh_bind_opt_range(L, 1, "producer_epoch", -1, -1, INT16_MAX);
   stamp.sequence =
       (int32_t)tsh_bind_opt_range(L, 1, "sequence", -1, -1, INT32_MAX);
-  bytes = push_keeper(L);
+  bytes = tsh_bind_bytes(L);
   if (tsh_batch_filler(count, keyed, timestamp, &stamp, bytes, &size, &err) !=
       0)
     return tsh_bind_fail(L, &err);

@@ -117,31 +117,10 @@ static int map_position(lua_State *L) {
   return 2;
 }
 
-static int bytes_gc(lua_State *L) {
-  uint8_t **bytes = lua_touserdata(L, 1);
-
-  free(*bytes);
-  *bytes = NULL;
-  return 0;
-}
-
-/* Pushes a place for bytes that are freed with it, also past a raise. */
-static uint8_t **push_keeper(lua_State *L) {
-  uint8_t **bytes = lua_newuserdatauv(L, sizeof *bytes, 0);
-
-  *bytes = NULL;
-  if (luaL_newmetatable(L, "offsets.bytes")) {
-    lua_pushcfunction(L, bytes_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return bytes;
-}
-
 /* map:save() -> string | nil, err */
 static int map_save(lua_State *L) {
   tsh_offsets *map = check_map(L);
-  uint8_t **bytes = push_keeper(L);
+  uint8_t **bytes = tsh_bind_bytes(L);
   size_t size;
   tsh_err err;
 

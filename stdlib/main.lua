@@ -73,7 +73,6 @@ local function run_command(name, words)
   if opts.help then
     sys.out(options.help(command))
     if command.more_help then sys.out(command.more_help(opts, args) or "") end
-    if command.more_help then sys.out(command.more_help(opts, args)) end
     return 0
   end
   if opts.state then require("base.state").set(opts.state) end

@@ -134,4 +134,25 @@ function M.help(command)
   return table.concat(lines, "\n") .. "\n"
 end
 
+--- One list of options out of several.
+---@param ... table[]
+---@return table[]
+function M.join(...)
+  local all = {}
+  for _, list in ipairs { ... } do
+    table.move(list, 1, #list, #all + 1, all)
+  end
+  return all
+end
+
+--- Options of every command that loads a runbook.
+M.loading = {
+  { name = "param", short = "p", kind = "list", value = "NAME=VALUE",
+    help = "a parameter of the runbook" },
+  { name = "params", kind = "value", value = "FILE",
+    help = "parameters as one JSON object" },
+  { name = "recipes", kind = "list", value = "DIR",
+    help = "a further folder of recipes" },
+}
+
 return M

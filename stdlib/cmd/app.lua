@@ -1,6 +1,7 @@
 --- tranship app: starts, stops and shows the workloads of a runbook outside a
 -- run, by the same launcher, so that a run finds and stops what was there.
 
+local flags = require "base.options"
 local sys = require "vm.sys"
 
 local EXIT_OK, EXIT_FAILED, EXIT_WRONG = 0, 1, 3
@@ -15,20 +16,15 @@ local M = {
     "tranship app stop bus.lua hello-world-producer --on old --within 30s",
     "tranship app status bus.lua",
   },
-  options = {
+  options = flags.join({
     { name = "on", kind = "value", value = "CLUSTER",
       help = "the cluster it works on" },
     { name = "within", kind = "value", value = "DURATION",
       help = "how long stopping may take (default 1m)" },
-    { name = "param", short = "p", kind = "list", value = "NAME=VALUE",
-      help = "a parameter of the runbook" },
-    { name = "params", kind = "value", value = "FILE",
-      help = "parameters as one JSON object" },
-    { name = "recipes", kind = "list", value = "DIR",
-      help = "a further folder of recipes" },
+  }, flags.loading, {
     { name = "output", short = "o", kind = "value", value = "KIND",
       choices = { "table", "json" }, help = "how to print the status" },
-  },
+  }),
 }
 
 local function say(format, ...)

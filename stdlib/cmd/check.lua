@@ -1,5 +1,6 @@
 --- tranship check: reads, declares twice and checks a runbook. Contacts nothing.
 
+local flags = require "base.options"
 local sys = require "vm.sys"
 
 local EXIT_OK, EXIT_WRONG = 0, 3
@@ -13,16 +14,10 @@ local M = {
     "tranship check scripts/event-bus.lua",
     "tranship check bus.lua -p max_lag=10 -o json",
   },
-  options = {
-    { name = "param", short = "p", kind = "list", value = "NAME=VALUE",
-      help = "a parameter of the runbook" },
-    { name = "params", kind = "value", value = "FILE",
-      help = "parameters as one JSON object" },
-    { name = "recipes", kind = "list", value = "DIR",
-      help = "a further folder of recipes" },
+  options = flags.join(flags.loading, {
     { name = "output", short = "o", kind = "value", value = "KIND",
       choices = { "table", "json" }, help = "how to print" },
-  },
+  }),
 }
 
 local function print_json(book, problems)

@@ -1,6 +1,7 @@
 --- tranship plan: what a run would change, asked of the real clusters. Nothing
 -- is changed.
 
+local flags = require "base.options"
 local command = require "runbook.command"
 local plan_text = require "runbook.plan_text"
 local sys = require "vm.sys"
@@ -17,7 +18,7 @@ local M = {
     "tranship plan bus.lua --exit-code    exit code 2 if there are changes",
     "tranship plan bus.lua -o json",
   },
-  options = command.options(command.loading, command.selecting, {
+  options = flags.join(flags.loading, command.selecting, {
     { name = "exit-code", kind = "flag",
       help = "exit with 2 when something would change" },
     { name = "output", short = "o", kind = "value", value = "KIND",

@@ -1,5 +1,6 @@
 --- tranship repl: explore clusters and runbooks. Reads only until unlocked.
 
+local flags = require "base.options"
 local sys = require "vm.sys"
 
 local EXIT_WRONG = 3
@@ -13,19 +14,14 @@ local M = {
     "tranship repl --cluster old=127.0.0.1:9092",
     "echo 'old:topics()' | tranship repl --cluster old=127.0.0.1:9092 -o json",
   },
-  options = {
+  options = flags.join({
     { name = "cluster", kind = "list", value = "NAME=HOST:PORT",
       help = "a cluster without login" },
-    { name = "param", short = "p", kind = "list", value = "NAME=VALUE",
-      help = "a parameter of the runbook" },
-    { name = "params", kind = "value", value = "FILE",
-      help = "parameters as one JSON object" },
-    { name = "recipes", kind = "list", value = "DIR",
-      help = "a further folder of recipes" },
+  }, flags.loading, {
     { name = "read-only", kind = "flag", help = "forbid :write" },
     { name = "output", short = "o", kind = "value", value = "KIND",
       choices = { "table", "json" }, help = "how to print results" },
-  },
+  }),
 }
 
 local function say(text) sys.errout("tranship repl: " .. text .. "\n") end

@@ -1,5 +1,6 @@
 --- tranship resume: goes on with a run that stopped, in the direction it had.
 
+local flags = require "base.options"
 local command = require "runbook.command"
 local engine = require "runbook.engine"
 local runs = require "runbook.runs"
@@ -13,7 +14,7 @@ local M = {
     "tranship resume             the only run there is",
     "tranship resume 7f3a --until 6b",
   },
-  options = command.options(command.driving, {
+  options = flags.join(command.driving, {
     { name = "until", kind = "value", value = "STEP",
       help = "stop after this step" },
   }),

@@ -1,5 +1,6 @@
 --- tranship run: plan, show, confirm, go.
 
+local flags = require "base.options"
 local command = require "runbook.command"
 local engine = require "runbook.engine"
 
@@ -14,7 +15,7 @@ local M = {
     "                                     approvals are asked all the same",
     "tranship run bus.lua --yes -o jsonl  the journal's records on stdout",
   },
-  options = command.options(command.loading, command.selecting,
+  options = flags.join(flags.loading, command.selecting,
                             command.driving, {
     { name = "yes", short = "y", kind = "flag",
       help = "confirm the plan; never answers an approval" },

@@ -1,5 +1,6 @@
 --- tranship undo: takes a run back, to its start or to a step.
 
+local flags = require "base.options"
 local command = require "runbook.command"
 local engine = require "runbook.engine"
 local runs = require "runbook.runs"
@@ -15,7 +16,7 @@ local M = {
     "tranship undo 7f3a",
     "tranship undo 7f3a --to 5      stay as it was after step 5",
   },
-  options = command.options(command.driving, {
+  options = flags.join(command.driving, {
     { name = "to", kind = "value", value = "STEP",
       help = "take back everything after this step" },
     { name = "yes", short = "y", kind = "flag", help = "do not ask first" },

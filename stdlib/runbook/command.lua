@@ -17,16 +17,6 @@ local M = {}
 
 M.WRONG, M.REFUSED, M.WAITING = 3, 4, 6
 
---- Options of every command that loads a runbook.
-M.loading = {
-  { name = "param", short = "p", kind = "list", value = "NAME=VALUE",
-    help = "a parameter of the runbook" },
-  { name = "params", kind = "value", value = "FILE",
-    help = "parameters as one JSON object" },
-  { name = "recipes", kind = "list", value = "DIR",
-    help = "a further folder of recipes" },
-}
-
 --- Options that leave steps out.
 M.selecting = {
   { name = "only", kind = "list", value = "TAG",
@@ -48,15 +38,6 @@ M.driving = {
   { name = "output", short = "o", kind = "value", value = "KIND",
     choices = { "tty", "plain", "jsonl" }, help = "how to show the run" },
 }
-
---- One list of options out of several.
-function M.options(...)
-  local all = {}
-  for _, list in ipairs { ... } do
-    for _, option in ipairs(list) do all[#all + 1] = option end
-  end
-  return all
-end
 
 --- Says something to the person, and nothing else.
 function M.say(format, ...)

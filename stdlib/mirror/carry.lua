@@ -3,6 +3,7 @@
 -- it had, and the one at or after the position it shall get, are the same; or
 -- both sides have none. What cannot be proven is not committed, and named.
 
+local task = require "vm.task"
 local effect = require "base.effect"
 local err = require "base.err"
 local answer = require "mirror.answer"
@@ -13,6 +14,8 @@ local proof = require "mirror.proof"
 local M = {}
 
 local SETTLE_MS = 3000 -- for progress that is made but not yet written down
+local ARRIVE_MS = 10000 -- for a record that is written but not yet copied
+local LOOK_AGAIN_MS = 100
 
 local function refuse(kind, format, ...)
   return nil, err.new {
@@ -111,13 +114,30 @@ local function translate(bridge, book, moves, to, problems)
   return place(bridge, bridge:topic().ledger, moves, to, problems)
 end
 
+--- Reads what lies at both places of each move. Where somebody writes, a
+-- record is on his side first: the copy of it gets time to arrive.
+local function read_places(bridge, moves, to)
+  local open, until_ms = moves, task.now() + ARRIVE_MS
+  while #open > 0 do
+    local ok, why = proof.first_records(bridge:other(to):client "read",
+      sides(open, "here"))
+    if not ok then return nil, why end
+    ok, why = proof.first_records(to:client "read", sides(open, "there"))
+    if not ok then return nil, why end
+    local left = {}
+    for _, move in ipairs(open) do
+      if proof.is_one_sided(move.here, move.there) then left[#left + 1] = move end
+    end
+    if #left == 0 or task.now() >= until_ms then break end
+    open = left
+    task.sleep(LOOK_AGAIN_MS)
+  end
+  return true
+end
+
 --- Keeps the moves that are proven; the others are named in `problems`.
 local function prove(bridge, moves, to, problems)
-  if #moves == 0 then return moves end
-  local ok, why = proof.first_records(bridge:other(to):client "read",
-    sides(moves, "here"))
-  if not ok then return nil, why end
-  ok, why = proof.first_records(to:client "read", sides(moves, "there"))
+  local ok, why = read_places(bridge, moves, to)
   if not ok then return nil, why end
   local proven = {}
   for _, move in ipairs(moves) do

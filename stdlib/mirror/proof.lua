@@ -101,12 +101,14 @@ function M.difference(a, b)
   if not same_headers(a, b) then return "headers" end
 end
 
+--- Is there a record at one place, and none at or after the other?
+function M.is_one_sided(a, b) return (#a.records == 0) ~= (#b.records == 0) end
+
 --- Is the first record at both places the same, or are there none at both?
 ---@return boolean same, string? why
 function M.same_place(a, b)
   local count = math.min(#a.records, #b.records)
-  if count == 0 then
-    if #a.records == #b.records then return true end
+  if M.is_one_sided(a, b) then
     local there = #a.records > 0 and a or b
     return false, ("only one side has a record there (offset %d)")
       :format(there.records[1].offset)

@@ -11,12 +11,14 @@ local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local cases = assert(load(assert(sys.read_file(here .. "/toy/case.lua")),
                           "@" .. here .. "/toy/case.lua"))()
 
--- Starts a command on a terminal of its own.
+-- Starts a command on a terminal of its own. `exec`: a shell that stayed above
+-- it (dash does) would get the terminal's Ctrl-C too, and its end would be told.
 local function at_terminal(words, env)
   local quoted = {}
   for at, word in ipairs(words) do quoted[at] = "'" .. word .. "'" end
   return assert(sys.spawn {
-    args = { "script", "-qec", table.concat(quoted, " "), "/dev/null" },
+    args = { "script", "-qec", "exec " .. table.concat(quoted, " "),
+             "/dev/null" },
     stdin = "pipe", stdout = "pipe", stderr = "null", env = env })
 end
 

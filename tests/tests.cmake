@@ -5,6 +5,7 @@
 #   tests/rules/*.lua              label rules
 #   tests/runbook/test_*.lua       label runbook
 #   tests/kafka/*.lua              label kafka    start brokers of their own
+#   tests/kube/*.lua               label kube     start API servers of their own
 #   tests/world/apps/*.c           programs of the world, not tests
 
 # Under TSAN everything takes five to ten times as long.
@@ -63,6 +64,7 @@ lua_tests(lua GLOB_RECURSE ${tests}/lua/test_*.lua 120)
 lua_tests(rules GLOB ${tests}/rules/*.lua 120)
 lua_tests(runbook GLOB_RECURSE ${tests}/runbook/test_*.lua 300)
 lua_tests(kafka GLOB ${tests}/kafka/*.lua 600)
+lua_tests(kube GLOB ${tests}/kube/*.lua 900)
 # Twenty crashes of whole runs, each resumed.
 set_tests_properties(kafka/crash_moves PROPERTIES TIMEOUT 1500)
 

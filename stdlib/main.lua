@@ -23,6 +23,7 @@ local commands = {
   { "repl", "explore clusters and runbooks, reading only" },
   { "app", "start, stop and look at workloads" },
   { "mirror", "run the engine of a bridge" },
+  { "translate", "say where positions lie on the other cluster" },
 }
 
 local function say(text) sys.errout("tranship: " .. text .. "\n") end

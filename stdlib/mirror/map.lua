@@ -105,6 +105,11 @@ function M:plain()
   return { runs = runs, passed = { from = from, to = to } }
 end
 
+function M:position() return self.exact:position() end
+
+--- The bytes that vm.places and vm.offsets load.
+function M:save() return self.exact:save() end
+
 function M:close() self.exact:close() end
 M.__close = M.close
 

@@ -3,6 +3,8 @@
 -- one, a live group and a position beyond the proven one must be refused by
 -- carry_offsets.
 
+local json = require "vm.json"
+local sys = require "vm.sys"
 local task = require "vm.task"
 local map = require "mirror.map"
 
@@ -139,6 +141,32 @@ test("carry_offsets refuses what is not proven", function(t)
     { to = new })).offset)
   local answer = t.ok(road:carried { "g", to = new }:check({}))
   t.ok(answer.ok, answer.text)
+
+  -- The same places from outside, as the command tells them.
+  local function translate(stdin, ...)
+    local list = { sys.executable(), "translate", "road", "--state",
+      world.state, ... }
+    return t.ok(sys.run { args = list, input = stdin })
+  end
+  local said = translate(nil, "--group", "g", "-o", "jsonl")
+  t.equal(said.code, 0, said.stderr)
+  for line in said.stdout:gmatch "[^\n]+" do
+    local one = json.decode(line)
+    t.equal(one.to.offset, carried[one.topic].offset, one.topic)
+  end
+  local there = carried["apps.mixed"].offset
+  said = translate(nil, "apps.mixed/0/250", "apps.a/0/9999", "apps.x/0/1")
+  t.equal(said.code, 1)
+  t.match(said.stdout, ("apps.mixed/0/%d +exact"):format(there))
+  t.match(said.stdout, "not mirrored yet: the copy has passed 500")
+  t.match(said.stdout, "unknown topic")
+  said = translate("where,topic,partition,offset\nsink-1,apps.mixed,0,"
+    .. there .. "\n", "--rows", "csv", "--back")
+  t.equal({ said.code, said.stdout }, { 0,
+    "where,topic,partition,offset\nsink-1,apps.mixed,0,250\n" })
+  said = translate(nil, "--group", "nobody")
+  t.equal(said.code, 4)
+  t.match(said.stderr, "group nobody has no position on old")
 
   -- A group that stands further on the target than can be proven.
   alter(t, new, "g", { { topic = "apps.a", partition = 0, offset = 300 } })

@@ -24,6 +24,7 @@ local commands = {
   { "app", "start, stop and look at workloads" },
   { "mirror", "run the engine of a bridge" },
   { "translate", "say where positions lie on the other cluster" },
+  { "mm2", "read a MirrorMaker 2 flow, and what its offsets are worth" },
 }
 
 local function say(text) sys.errout("tranship: " .. text .. "\n") end

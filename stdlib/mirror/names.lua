@@ -10,7 +10,8 @@ local function to_lua(pattern)
   return "^" .. text .. "$"
 end
 
-local function any(patterns, name)
+--- Does one of `patterns` match? None match nothing.
+function M.any(patterns, name)
   for _, pattern in ipairs(patterns or {}) do
     if name:find(to_lua(pattern)) then return true end
   end
@@ -20,8 +21,8 @@ end
 --- Does `name` (as the source calls it) belong to the bridge?
 ---@param policy { topics: string[], except?: string[] }
 function M.carries(policy, name)
-  return name:sub(1, 2) ~= "__" and any(policy.topics, name)
-    and not any(policy.except, name)
+  return name:sub(1, 2) ~= "__" and M.any(policy.topics, name)
+    and not M.any(policy.except, name)
 end
 
 --- The target's name of the source's topic `name`.

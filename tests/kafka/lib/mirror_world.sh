@@ -12,6 +12,7 @@ finish() {
     pid=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$lock" 2>/dev/null)
     [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
   done
+  "$(dirname "$cluster")/mm2" kill "$dir/mm2" # a MirrorMaker 2, if one was started
   for name in old new; do "$cluster" down "$dir/$name" >/dev/null 2>&1; done
   rm -rf "$dir"
 }

@@ -100,6 +100,17 @@ typedef struct tsh_stamp {
 int tsh_batch_stamp(uint8_t *bytes, size_t size, const tsh_stamp *stamp,
                     bool verify, tsh_err *err);
 
+/* The second lies right behind the first, and one batch could hold both:
+ * uncompressed, dense, stamped by producers, outside transactions. */
+bool tsh_batch_merges(const tsh_batch *batch, const tsh_batch *next);
+/* One batch, malloc'd, of the first of `count` batches each of which merges
+ * with the next: as many as hold their CRC, parse, and fit into `limit` bytes.
+ * Returns how many, or 0 when that would be fewer than two. Every record keeps
+ * offset, timestamp and contents; the header is the first one's, to be
+ * stamped. */
+size_t tsh_batch_merge(const tsh_batch *list, size_t count, size_t limit,
+                       uint8_t **out, size_t *size);
+
 /* One record. Pointers borrow from the open tsh_records. A NULL key or value
  * is null, an empty one is not. `headers` is the encoded list that follows
  * the header count. */

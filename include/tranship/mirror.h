@@ -57,7 +57,8 @@ typedef struct tsh_mirror_flow {
   int64_t producer_id;  /* -1: none, and nothing guards against doubles */
   int16_t producer_epoch;
   int32_t sequence;       /* at target_offset */
-  size_t max_batch_bytes; /* of the target topic; 0: no check */
+  size_t max_batch_bytes; /* of the target topic; 0: not known, so nothing
+                             is checked and nothing merged */
 } tsh_mirror_flow;
 
 typedef enum tsh_mirror_reason {

@@ -26,7 +26,7 @@
 ---@field producer_epoch integer
 ---@field sequence? integer at target_offset
 ---@field no_producer_id? boolean nothing guards against doubles
----@field max_batch_bytes? integer of the target topic
+---@field max_batch_bytes? integer of the target topic; without it nothing is checked and no small batches are merged
 
 ---@class mirror.event Positions cover what is acknowledged.
 ---@field kind "progress"|"hole"|"stopped"

@@ -7,6 +7,7 @@ local task = require "vm.task"
 local log = require "vm.log"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
+local limits = require "mirror.limits"
 local prepare = require "mirror.prepare"
 local reasons = require "mirror.reasons"
 local record = require "mirror.record"
@@ -243,6 +244,8 @@ local function launch(flow, leg, start)
     end
   end
   start.source, start.target = ends[reads], ends[writes]
+  start.max_batch_bytes = limits.batch_bytes(flow.engine, writes,
+    flow:name_on(writes))
   return flow.engine:launch(flow, start)
 end
 

@@ -298,7 +298,7 @@ static void run_world(uint32_t seed, bool same, size_t memory) {
     r->flows[p].target_offset = same ? source->start : 0;
     r->flows[p].sequence = INT32_MAX - 300; /* wraps on the way */
     r->flows[p].until_offset = source->end;
-    r->flows[p].max_batch_bytes = seed % 2 == 0 ? 3000 : 0;
+    r->flows[p].max_batch_bytes = seed % 2 == 0 ? 3000 : 1000000;
     target_log(r, p)->end = r->flows[p].target_offset;
   }
   r->world->drop_before = r->world->drop_after = r->world->refuse = 15;

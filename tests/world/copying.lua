@@ -199,6 +199,7 @@ function M.flow(pair, topic, partition, more)
       partition = partition },
     source_offset = pair.a:offset(topic, partition, "start"),
     target_offset = 0, log_end = 0, sequence = 0,
+    max_batch_bytes = 1048588, -- as brokers have it
   }
   for key, value in pairs(more or {}) do flow[key] = value end
   if not flow.producer_id and not flow.no_producer_id then

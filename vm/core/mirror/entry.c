@@ -45,16 +45,30 @@ entry *tsh_mirror__entry_new(flow *flow, chunk *chunk, uint8_t *bytes,
   return made;
 }
 
-void tsh_mirror__entry_free(flow *flow, entry *entry) {
+static void drop_bytes(flow *flow, entry *entry) {
   flow->held -= entry->size;
-  if (flow->last == entry)
-    flow->last = NULL;
   if (entry->chunk != NULL) {
     tsh_mirror__chunk_release(entry->chunk);
   } else {
     tsh_mirror__give_back(flow->mirror, entry->size);
     free(entry->bytes);
   }
+}
+
+void tsh_mirror__entry_own(flow *flow, entry *entry, uint8_t *bytes,
+                           size_t size) {
+  drop_bytes(flow, entry);
+  entry->chunk = NULL;
+  entry->bytes = bytes;
+  entry->size = size;
+  flow->held += size;
+  flow->mirror->held += size;
+}
+
+void tsh_mirror__entry_free(flow *flow, entry *entry) {
+  if (flow->last == entry)
+    flow->last = NULL;
+  drop_bytes(flow, entry);
   free(entry->runs);
   free(entry);
 }

@@ -4,12 +4,13 @@
  *   link.c: brokers, and connections to them
  *   reader.c: which flows are fetched when, on which connection
  *   intake.c: a flow's piece of a Fetch reply -> entries
+ *   merge.c: small neighbours in a flow's queue -> one entry
  *   writer.c: entries -> Produce requests, several flows in each
  *   progress.c: acknowledged -> events -> the owner's mailbox
  *
  * An entry is one batch on its way, or a hole that the owner must fill. It
  * points into the Fetch reply it came in, which a chunk keeps and counts
- * against the memory budget, or owns bytes that were rebuilt. */
+ * against the memory budget, or owns bytes that were rebuilt or merged. */
 #ifndef TRANSHIP_MIRROR_INT_H
 #define TRANSHIP_MIRROR_INT_H
 
@@ -203,6 +204,9 @@ tsh_mirror_reason tsh_mirror__reason_of(int code);
 entry *tsh_mirror__entry_new(flow *flow, chunk *chunk, uint8_t *bytes,
                              size_t size);
 void tsh_mirror__entry_free(flow *flow, entry *entry);
+/* Replaces its bytes by malloc'd ones of its own. */
+void tsh_mirror__entry_own(flow *flow, entry *entry, uint8_t *bytes,
+                           size_t size);
 void tsh_mirror__drop_queue(flow *flow);
 chunk *tsh_mirror__chunk_new(tsh_mirror *mirror, tsh_body *body, size_t size);
 void tsh_mirror__chunk_release(chunk *chunk);
@@ -234,6 +238,9 @@ void tsh_mirror__pump_sources(tsh_mirror *mirror);
 
 /* bounds.c: log start and end, into the flow's STOPPED. */
 void tsh_mirror__ask_bounds(flow *flow, tsh_conn *conn);
+
+/* merge.c: the first entries of the flow's queue, where that helps. */
+void tsh_mirror__merge(flow *flow);
 
 /* writer.c */
 void tsh_mirror__want_send(flow *flow);

@@ -12,6 +12,7 @@
 enum {
   PRODUCE_VERSION = 8,    /* the first that says in words what is wrong */
   MOST_ITEMS = 256,       /* batches in a request */
+  CORRUPT_MESSAGE = 2,    /* Kafka's code */
   REQUEST_BYTES = 4 << 20 /* of batches, about */
 };
 
@@ -127,12 +128,9 @@ static int prepare(flow *flow, const entry *next) {
   if (flow->spec.producer_id >= 0)
     stamp = (tsh_stamp){flow->spec.producer_id, flow->producer_epoch,
                         flow->sequence, false};
-  bool forwarded = next->chunk != NULL; /* what we built holds */
-  int status =
-      tsh_batch_stamp(next->bytes, next->size, &stamp, forwarded, &err);
-  if (status != 0)
-    tsh_mirror__give_up(flow, TSH_MIRROR_CORRUPT, &err);
-  return status;
+  /* What we built holds, and the broker checks what we forward: its CRC fits
+   * the new header as it fitted the old one. */
+  return tsh_batch_stamp(next->bytes, next->size, &stamp, false, &err);
 }
 
 static void take(produce *request, flow *flow) {
@@ -152,6 +150,7 @@ static void fill(produce *request, sender *sender) {
   while (request->count < MOST_ITEMS && bytes < REQUEST_BYTES &&
          (flow = TAILQ_FIRST(&sender->ready)) != NULL) {
     unready(flow);
+    tsh_mirror__merge(flow);
     if (prepare(flow, flow->head) != 0) {
       tsh_mirror__settle(flow);
       continue;
@@ -251,9 +250,26 @@ static void landed(flow *flow, const entry *entry, int64_t base) {
   tsh_mirror__touch(flow);
 }
 
-static void refused(flow *flow, const tsh_produced *produced) {
+/* The source's batch was broken when it came. */
+static bool came_broken(const entry *entry, tsh_err *err) {
+  tsh_batch batch;
+  if (tsh_batch_read(&batch, entry->bytes, entry->size, err) != 1 ||
+      tsh_batch_check(&batch, err) == 0)
+    return false;
+  tsh_err_set(err, TSH_PROTOCOL, "batch", CORRUPT_MESSAGE,
+              "the source's batch at offset %lld does not match its CRC",
+              (long long)entry->first.source);
+  return true;
+}
+
+static void refused(flow *flow, const entry *entry,
+                    const tsh_produced *produced) {
   tsh_err err;
   bool retriable = false;
+  if (produced->error == CORRUPT_MESSAGE && came_broken(entry, &err)) {
+    refuse(flow, TSH_MIRROR_CORRUPT, &err);
+    return;
+  }
   tsh_kind kind = tsh_kafka_error_kind(produced->error, &retriable);
   const char *name = tsh_kafka_error_name(produced->error);
   tsh_err_set(&err, kind, "kafka", produced->error,
@@ -275,7 +291,7 @@ static void settle_item(sent *item, const tsh_produced *produced,
   if (produced != NULL && produced->error == 0)
     landed(flow, item->entry, produced->base_offset);
   else if (!flow->broken && produced != NULL)
-    refused(flow, produced);
+    refused(flow, item->entry, produced);
   else if (!flow->broken)
     refuse(flow, TSH_MIRROR_LEADER, why);
   tsh_mirror__entry_free(flow, item->entry);

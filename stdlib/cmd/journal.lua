@@ -68,7 +68,7 @@ function M.run(opts, args)
     return command.wrong_usage(M)
   end
   local folder, why = command.find_run(name)
-  if not folder then return command.refused(why) end
+  if not folder then return command.refused_run(why) end
   local parsed
   parsed, why = journal.read(folder.journal)
   if not parsed then return command.refused(why) end

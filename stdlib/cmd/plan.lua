@@ -34,7 +34,8 @@ function M.run(opts, args)
   local book = command.load(opts, args[1])
   if not book then return command.WRONG end
   local made, why = command.plan(book, opts)
-  if not made then return command.refused(why) end
+  local again = command.plan_again(opts, args[1])
+  if not made then return command.refused(why, again) end
   if opts.output == "json" then
     command.print_json(made)
   else
@@ -42,7 +43,9 @@ function M.run(opts, args)
   end
   local problems = plan_text.problems(made)
   for _, line in ipairs(problems) do command.say("%s", line) end
-  if #problems > 0 then return command.REFUSED end
+  if #problems > 0 then
+    return command.refused("the plan has problems", again)
+  end
   return opts.exit_code and made.changes > 0 and CHANGES or 0
 end
 

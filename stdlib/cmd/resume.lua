@@ -28,7 +28,7 @@ function M.run(opts, args)
   if not options then return command.refused(why) end
   local folder
   folder, why = command.find_run(args[1])
-  if not folder then return command.refused(why) end
+  if not folder then return command.refused_run(why) end
   local state
   state, why = runs.read(folder)
   if not state then
@@ -42,7 +42,7 @@ function M.run(opts, args)
   local exit
   exit, why = engine.resume(folder, options)
   if options.terminal then options.terminal:close() end
-  return exit or command.refused(why, "tranship status " .. folder.id)
+  return exit or command.refused_run(why, folder)
 end
 
 return M

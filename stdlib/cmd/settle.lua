@@ -52,13 +52,13 @@ end
 local function settle(session, book, opts, name)
   local step = shape.find(book, name)
   if not step then
-    return command.refused(("there is no step %s in run %s"):format(name,
-                                                                session.id))
+    return command.refused_run(("there is no step %s in run %s"):format(name,
+      session.id), session)
   end
   local ok, why = agrees(session, step, opts.as)
   if not ok and not opts.against_check then
-    return command.refused(("step %s: %s; --against-check overrules it")
-      :format(step.id, why))
+    return command.refused_run(("step %s: %s; --against-check overrules it")
+      :format(step.id, why), session)
   end
   settling.step(session, step, opts.as, opts.because, not ok)
   sys.out(("settled: step %s of run %s is %s\n"):format(step.id, session.id,
@@ -75,13 +75,13 @@ end
 
 local function with_session(opts, args)
   local folder, why = command.find_run(args[1])
-  if not folder then return command.refused(why) end
+  if not folder then return command.refused_run(why) end
   local state
   state, why = runs.read(folder)
-  if not state then return command.refused(why) end
+  if not state then return command.refused_run(why, folder) end
   local session
   session, why = sessions.open(folder)
-  if not session then return command.refused(why) end
+  if not session then return command.refused_run(why, folder) end
   local _ <close> = session
   session.operator = sessions.operator()
   if opts.give_up then
@@ -91,7 +91,7 @@ local function with_session(opts, args)
   end
   local book
   book, why = engine.archived_book(folder, state.open)
-  if not book then return command.refused(why) end
+  if not book then return command.refused_run(why, folder) end
   session.book = book
   return settle(session, book, opts, args[2])
 end

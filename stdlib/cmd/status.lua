@@ -37,9 +37,12 @@ end
 
 local function one(opts, name)
   local folder, why = command.find_run(name)
-  if not folder then return command.refused(why) end
+  if not folder then return command.refused_run(why) end
   local seen = status.of(folder)
-  if seen.unreadable then return command.refused(seen.unreadable) end
+  if seen.unreadable then
+    return command.refused(seen.unreadable, "tranship journal verify "
+      .. folder.id)
+  end
   if opts.output == "json" then
     command.print_json(seen)
   else

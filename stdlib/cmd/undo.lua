@@ -51,21 +51,21 @@ function M.run(opts, args)
   if not options then return command.refused(why) end
   local folder
   folder, why = command.find_run(args[1])
-  if not folder then return command.refused(why) end
+  if not folder then return command.refused_run(why) end
   local state
   state, why = runs.read(folder)
-  if not state then return command.refused(why) end
+  if not state then return command.refused_run(why, folder) end
   if state.closed and state.closed.outcome == "undone" then
     command.say("run %s is undone already", folder.id)
     return 0
   end
   local book
   book, why = engine.archived_book(folder, state.open)
-  if not book then return command.refused(why) end
+  if not book then return command.refused_run(why, folder) end
   local to = opts.to and shape.find(book, opts.to)
   if opts.to and not to then
-    return command.refused(("there is no step %s in run %s"):format(opts.to,
-                                                                    folder.id))
+    return command.refused_run(("there is no step %s in run %s"):format(opts.to,
+      folder.id), folder)
   end
   show(book, state, to)
   if not command.confirm(opts, options, "Go back?") then
@@ -75,7 +75,7 @@ function M.run(opts, args)
   local exit
   exit, why = engine.undo(folder, options)
   if options.terminal then options.terminal:close() end
-  return exit or command.refused(why)
+  return exit or command.refused_run(why, folder)
 end
 
 return M

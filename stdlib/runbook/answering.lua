@@ -77,8 +77,8 @@ end
 local function refuse_late(folder, asked)
   if asked.expires and sys.time() >= asked.expires then
     return command.refused(("the question of step %s in run %s has expired; "
-      .. "`tranship resume %s` asks again"):format(asked.step, folder.id,
-                                                   folder.id))
+      .. "to be asked again, resume"):format(asked.step, folder.id),
+      "tranship resume " .. folder.id)
   end
 end
 
@@ -101,7 +101,7 @@ end
 
 local function answer(spec, opts, args)
   local folder, why = command.find_run(args[1])
-  if not folder then return command.refused(why) end
+  if not folder then return command.refused_run(why) end
   local state, asked
   if opts.wait then
     state, asked = wait_for(folder, args[2])
@@ -109,10 +109,10 @@ local function answer(spec, opts, args)
     state, why = read(folder)
     asked = state and open_question(state, args[2])
   end
-  if not state then return command.refused(asked or why) end
+  if not state then return command.refused_run(asked or why, folder) end
   if not asked then
-    return command.refused(("run %s does not ask about step %s; %s"):format(
-      folder.id, args[2], asking(state)))
+    return command.refused_run(("run %s does not ask about step %s; %s")
+      :format(folder.id, args[2], asking(state)), folder)
   end
   local late = refuse_late(folder, asked)
   if late then return late end
@@ -120,7 +120,7 @@ local function answer(spec, opts, args)
   local who = sessions.operator()
   local left
   left, why = approval.leave(folder, asked, spec.answer, who, opts.comment)
-  if not left then return command.refused(why) end
+  if not left then return command.refused_run(why, folder) end
   say_left(spec, folder, asked, who)
   return 0
 end
@@ -149,6 +149,7 @@ function M.command(spec)
     if why.kind ~= "timeout" then return command.refused(why) end
     command.say("run %s did not ask about step %s within %gs", args[1], args[2],
                 within)
+    sys.errout(("next:  tranship status %s\n"):format(args[1]))
     return command.WAITING
   end
   return made

@@ -165,6 +165,13 @@ function M.refused(why, next_command)
   return M.REFUSED
 end
 
+--- The same of a command about a run: its state is next, or, where the run is
+-- not known, which runs there are.
+function M.refused_run(why, folder)
+  return M.refused(why, "tranship status" .. (folder and " " .. folder.id
+    or ""))
+end
+
 --- Finds the run a command names, or the only one there is.
 ---@async
 function M.find_run(name)

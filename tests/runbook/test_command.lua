@@ -75,6 +75,30 @@ test("run: scripts and parameters that are wrong are 3", function(t)
   t.equal(#runs.ids(other.root), 0)
 end)
 
+test("a refusal ends with what to type next", function(t)
+  local at <close> = bench(PLAIN)
+  at:call("run", at.book, "--yes", "-p", "yes=false")
+  local id = at:id()
+  local because = { "--as", "done", "--because", "x" }
+  for _, words in ipairs {
+    { "tranship status", "status", "ffff" },
+    { "tranship status", "journal", "ffff" },
+    { "tranship status", "resume", "ffff" },
+    { "tranship status", "undo", "ffff" },
+    { "tranship status " .. id, "undo", id, "--to", "nowhere" },
+    { "tranship status", "approve", "ffff", "1" },
+    { "tranship status " .. id, "approve", id, "1" },
+    { "tranship status " .. id, "deny", id, "nowhere" },
+    { "tranship status", "settle", "ffff", "1", table.unpack(because) },
+    { "tranship status " .. id, "settle", id, "9", table.unpack(because) },
+  } do
+    local said = at:call(table.unpack(words, 2))
+    local what = table.concat(words, " ", 2) .. "\n" .. said.stderr
+    t.equal(said.code, 4, what)
+    t.ok(said.stderr:find("next:  " .. words[1] .. "\n", 1, true), what)
+  end
+end)
+
 test("resume executes the archived copy, and mentions what changed", function(t)
   local at <close> = bench(PLAIN)
   local part = at:call("run", at.book, "--yes", "--until", "1")

@@ -1,27 +1,25 @@
---- `tranship mirror`: the engine of one bridge, a process of its own.
+--- `tranship mirror`: the engine of one bridge, a process of its own. It works
+-- for a run that opened the bridge, and alone: then it opens it by itself.
 
 local log = require "vm.log"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local bridge = require "mirror.bridge"
+local cluster = require "kafka.cluster"
 local engine = require "mirror.engine"
+local founding = require "mirror.founding"
+local metrics = require "mirror.metrics"
 local place = require "mirror.place"
+local progress = require "mirror.progress"
+local specs = require "mirror.spec"
+local units = require "base.units"
 
+local FAILED, WRONG, REFUSED = 1, 3, 4
 local LOCK_TRIES, LOCK_WAIT_MS = 10, 200
+local PROGRESS = "10s"
 
-local function say(format, ...) sys.errout(format:format(...) .. "\n") end
-
-local function spec_of(opts)
-  if opts.config then return place.read_config(opts.config) end
-  local name, from = opts.bridge, opts.bootstrap_from
-  local to = opts.bootstrap_to
-  if not (name and from and to) then
-    return nil, "give --config FILE, or --bridge, --bootstrap-from and "
-      .. "--bootstrap-to"
-  end
-  return {
-    name = name, from = { name = "from", bootstrap = from },
-    to = { name = "to", bootstrap = to },
-  }
+local function say(format, ...)
+  sys.errout(("tranship: mirror: " .. format):format(...) .. "\n")
 end
 
 --- Doubles are what this switch is for: it works only on a cluster that
@@ -34,46 +32,122 @@ local function is_test_without_producer_id(spec)
   return nil, "TRANSHIP_TEST_NO_PRODUCER_ID is refused outside tests"
 end
 
-local function take_lock(name)
+--- The bridge's lock on this machine; nil and a text when nothing may begin.
+local function take_lock(spec)
   local lock, why
+  spec.no_producer_id, why = is_test_without_producer_id(spec)
+  if why then return nil, why end
   for _ = 1, LOCK_TRIES do
-    lock, why = place.lock(name)
+    lock, why = place.lock(spec.name)
     if lock then return lock end
     task.sleep(LOCK_WAIT_MS)
   end
-  return nil, why
+  return nil, ("bridge %s is copied by another process here: %s"):format(
+    spec.name, tostring(why.holder or why))
 end
 
-local function run(opts)
-  log.level(sys.env "TRANSHIP_LOG" or "info")
-  local spec, why = spec_of(opts)
-  if not spec then
-    say("mirror: %s", tostring(why))
-    return 3
-  end
-  spec.no_producer_id, why = is_test_without_producer_id(spec)
-  if why then
-    say("mirror: %s", why)
-    return 4
-  end
-  local lock <close>, refused = take_lock(spec.name)
-  if not lock then
-    say("mirror: bridge %s is copied by another process here: %s", spec.name,
-      tostring(refused.holder or refused))
-    return 4
-  end
-  local work = engine.new(spec)
-  local signals <close> = sys.signals { "INT", "TERM" }
-  local listener = task.spawn(function()
+--- Makes the bridge as the configuration describes it, or finds it so.
+local function open_bridge(spec, again)
+  local from, to = cluster.new(spec.from), cluster.new(spec.to)
+  local road = bridge.new {
+    name = spec.name, from = from, to = to, topics = spec.topics,
+    except = spec.except, names = spec.names, offsets = spec.offsets,
+    configs = spec.configs, acls = spec.acls,
+  }
+  local _ <close> = setmetatable({}, { __close = function()
+    road:close()
+    from:close()
+    to:close()
+  end })
+  local ok, why = founding.adopt(road, spec, again)
+  if not ok then return nil, why end
+  if sys.stat(place.path(spec.name, "json")) then return true end
+  return place.write_config(spec)
+end
+
+--- How progress shall be told: nil for not at all.
+local function telling(opts)
+  local wanted = opts.progress or opts.output or sys.isatty(1)
+  if not wanted then return nil end
+  local ms, why = units.duration(opts.progress or PROGRESS)
+  if not ms then return nil, "--progress: " .. why end
+  return {
+    every_ms = math.max(100, ms), output = opts.output or "text",
+    by_topic = opts.by_topic,
+  }
+end
+
+--- The options and the configuration as one spec; every problem at once.
+local function read_all(opts, args)
+  local spec, problems = specs.of(opts, args[1])
+  local tell, why = telling(opts)
+  if why then problems[#problems + 1] = why end
+  if #args > 1 then problems[#problems + 1] = "one bridge at a time" end
+  if spec and #problems == 0 then return spec, tell end
+  for _, problem in ipairs(problems) do say("%s", problem) end
+end
+
+--- What goes on beside the copying; ended with what it returns.
+local function companions(work, tell, listener)
+  local tasks = {}
+  local signals = sys.signals { "INT", "TERM" }
+  tasks[1] = task.spawn(function()
     signals:next()
     work:stop()
   end)
-  local reason
-  reason, why = work:run()
-  listener:cancel()
+  if listener then
+    tasks[#tasks + 1] = task.spawn(metrics.serve, listener, work)
+  end
+  if tell then
+    tasks[#tasks + 1] = task.spawn(progress.tell, work, tell)
+  end
+  local beside = {}
+  function beside.close()
+    for _, one in ipairs(tasks) do one:cancel() end
+    signals:close()
+    if listener then listener:close() end
+  end
+  return setmetatable(beside, { __close = beside.close })
+end
+
+local function copy(spec, tell)
+  local listener, where
+  if spec.metrics ~= "off" then
+    listener, where = metrics.listen(spec.metrics)
+    if not listener then return nil, where end
+    spec.metrics_at = where
+    log.info(("bridge %s: metrics at http://%s/metrics"):format(spec.name,
+      where))
+  end
+  local work = engine.new(spec)
+  local ended <close> = companions(work, tell, listener)
+  local reason, why = work:run()
+  ended:close()
+  if tell then progress.sum_up(work, tell) end
+  return reason, why
+end
+
+local function run(opts, args)
+  log.level(sys.env "TRANSHIP_LOG" or "info")
+  local spec, tell = read_all(opts, args)
+  if not spec then return WRONG end
+  spec.once = opts.once
+  local lock <close>, busy = take_lock(spec)
+  if not lock then
+    say("%s", busy)
+    return REFUSED
+  end
+  if spec.topics then
+    local ok, why = open_bridge(spec, opts.open)
+    if not ok then
+      say("%s", tostring(why))
+      return why.kind == "conflict" and REFUSED or FAILED
+    end
+  end
+  local reason, why = copy(spec, tell)
   if not reason then
-    say("mirror: %s", tostring(why))
-    return 1
+    say("%s", tostring(why))
+    return FAILED
   end
   log.info(("bridge %s: engine ends: %s"):format(spec.name, reason))
   return 0
@@ -81,23 +155,49 @@ end
 
 return {
   name = "mirror",
-  summary = "copy the topics of a bridge until told to stop",
-  usage = "tranship mirror --config FILE | --bridge NAME --bootstrap-from "
-    .. "H:P --bootstrap-to H:P",
+  summary = "Copy the topics of a bridge until told to stop.",
+  usage = "tranship mirror BRIDGE [--config FILE] [--from HOST:PORT "
+    .. "--to HOST:PORT --topics PATTERN..]",
   examples = {
-    "tranship mirror --config .tranship/bridges/event-bus.json",
-    "tranship mirror --bridge event-bus --bootstrap-from old:9092 "
-      .. "--bootstrap-to new:9092",
+    "tranship mirror event-bus               # a bridge that was opened here",
+    "tranship mirror event-bus --from old:9092 --to new:9092 "
+      .. "--topics 'apps.*'",
+    "tranship mirror --config event-bus.json --metrics 127.0.0.1:9404 "
+      .. "-o json",
+    "tranship mirror event-bus --once        # until it has caught up",
   },
   options = {
     { name = "config", kind = "value", value = "FILE",
-      help = "file written when the bridge was opened" },
-    { name = "bridge", kind = "value", value = "NAME",
-      help = "the bridge's name" },
-    { name = "bootstrap-from", kind = "value", value = "HOST:PORT",
-      help = "the cluster the bridge comes from" },
-    { name = "bootstrap-to", kind = "value", value = "HOST:PORT",
-      help = "the cluster it leads to; its topic lies there" },
+      help = "JSON: clusters, topics, limits; flags win" },
+    { name = "from", kind = "value", value = "HOST:PORT",
+      help = "the cluster that is written now" },
+    { name = "to", kind = "value", value = "HOST:PORT",
+      help = "the other one; the bridge's topic lies there" },
+    { name = "topics", kind = "list", value = "PATTERN",
+      help = "what to copy, with * (opens the bridge if it is new)" },
+    { name = "except", kind = "list", value = "PATTERN",
+      help = "what to leave out" },
+    { name = "prefix", kind = "value", value = "TEXT",
+      help = "put before topics' names on the target" },
+    { name = "offsets", kind = "value", value = "KIND",
+      choices = specs.OFFSETS, help = "the target's offsets" },
+    { name = "configs", kind = "value", value = "KIND",
+      choices = specs.CONFIGS, help = "settings of topics" },
+    { name = "acls", kind = "value", value = "KIND", choices = specs.ACLS,
+      help = "the source's ACLs" },
+    { name = "open", kind = "flag",
+      help = "open the bridge again, as described here" },
+    { name = "memory", kind = "value", value = "SIZE",
+      help = "batches held at a time (64MiB)" },
+    { name = "metrics", kind = "value", value = "HOST:PORT",
+      help = "Prometheus' /metrics, /healthz, /readyz; or off" },
+    { name = "once", kind = "flag",
+      help = "end when everything there now is copied" },
+    { name = "progress", kind = "value", value = "TIME",
+      help = "tell how it goes this often (10s on a terminal)" },
+    { name = "by-topic", kind = "flag", help = "... topic by topic" },
+    { name = "output", short = "o", kind = "value", value = "KIND",
+      choices = { "text", "json" }, help = "how to tell it" },
   },
   run = run,
 }

@@ -41,6 +41,8 @@ end
 ---@field except? string[]
 ---@field names "same"|table
 ---@field offsets "auto"|"same"|"mapped"
+---@field configs? "created"|"followed"  settings of topics after their making
+---@field acls? "none"|"copied"
 
 --- A bridge as declared; nothing is asked of any cluster.
 ---@return tranship.Bridge
@@ -57,7 +59,8 @@ function M.new(spec)
   return setmetatable({
     name = spec.name, from = spec.from, to = spec.to, topics = spec.topics,
     except = spec.except, names = spec.names or "same",
-    offsets = spec.offsets or "auto",
+    offsets = spec.offsets or "auto", configs = spec.configs or "created",
+    acls = spec.acls or "none",
   }, M)
 end
 

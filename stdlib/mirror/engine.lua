@@ -10,6 +10,7 @@ local task = require "vm.task"
 local err = require "base.err"
 local flow = require "mirror.flow"
 local names = require "mirror.names"
+local once = require "mirror.once"
 local record = require "mirror.record"
 local side = require "mirror.side"
 local survey = require "mirror.survey"
@@ -42,7 +43,9 @@ function M.new(spec)
   local self = setmetatable({
     spec = spec, name = spec.name, sides = {}, clients = {}, flows = {},
     running = {}, serial = 0, dirty = {}, seen = {}, tasks = {},
-    done = task.flag(), instance = sys.hex(sys.random(8)),
+    done = task.flag(), looked = task.flag(), instance = sys.hex(sys.random(8)),
+    phase = "starting", began = sys.time(),
+    counts = { stops = {}, refusals = {}, retries = 0, left = {} },
   }, M)
   for _, at in ipairs { "from", "to" } do
     self.sides[at] = side.new(spec[at])
@@ -63,8 +66,9 @@ local function recognise(self)
   local there, why = self.topic:exists()
   if there == nil then return nil, why end
   if not there then
-    return refuse("not found", "bridge %s was never opened: %s has no topic %s",
-      self.name, self.spec.to.name, self.topic.name)
+    return refuse("not found", "bridge %s was never opened: %s has no topic "
+      .. "%s; open it by a run, or here with --topics PATTERN", self.name,
+      self.spec.to.name, self.topic.name)
   end
   local ok
   ok, why = self.topic:refresh()
@@ -274,7 +278,11 @@ end
 local function look_round(self)
   while true do
     local ok, why = survey.look(self)
-    if not ok then log.warn("survey: " .. tostring(why)) end
+    if ok then
+      self.looked:set()
+    else
+      log.warn("survey: " .. tostring(why))
+    end
     task.sleep(SURVEY_MS)
   end
 end
@@ -282,6 +290,7 @@ end
 --- Ends every flow in order, then says goodbye in the topic. A superseded
 -- engine leaves the position to its successor.
 local function leave(self, reason)
+  self.phase = "ended"
   for _, one in pairs(self.flows) do one.inbox:push { kind = "leave" } end
   task.deadline(LEAVE_MS, function()
     for _, one in pairs(self.flows) do one.task:join() end
@@ -309,7 +318,8 @@ local function close(self)
   end
 end
 
---- Works until asked to stop; the reason: "closed", "stopped", "superseded".
+--- Works until asked to stop; the reason: "closed", "stopped", "superseded",
+-- "caught up".
 ---@async
 ---@return string? reason, tranship.Err?
 function M:run()
@@ -317,8 +327,8 @@ function M:run()
   local ok, why = recognise(self)
   if not ok then return nil, why end
   if self.ledger.wanted and self.ledger.wanted.state == "closed" then
-    return refuse("closed", "bridge %s is closed; open it again first",
-      self.name)
+    return refuse("closed", "bridge %s is closed; open it again by a run, or "
+      .. "here with --open", self.name)
   end
   ok, why = claim(self)
   if not ok then return nil, why end
@@ -335,9 +345,14 @@ function M:run()
   self:spawn("progress", function() return flush(self) end)
   ok, why = self:announce { { record.key.engine, {
     instance = self.instance, time = sys.time(), state = "running",
+    metrics = self.spec.metrics_at,
   } } }
   if not ok then return nil, why end
   self:spawn("survey", function() return look_round(self) end)
+  if self.spec.once then
+    self:spawn("once", function() return once.watch(self) end)
+  end
+  self.phase = "running"
   log.info(("bridge %s: engine %d works"):format(self.name, self.generation))
   local reason = self.done:wait()
   leave(self, reason)

@@ -5,6 +5,7 @@
 
 local task = require "vm.task"
 local log = require "vm.log"
+local sys = require "vm.sys"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local limits = require "mirror.limits"
@@ -28,6 +29,7 @@ function M.new(engine, topic, partition)
     engine = engine, topic = topic, partition = partition,
     id = topic .. "/" .. partition, inbox = task.queue(),
     at = part and part.at or nil, unsaved = {}, tries = {},
+    copied = { records = 0, bytes = 0 },
   }, M)
 end
 
@@ -145,10 +147,24 @@ function M:give_back(runs)
   self.engine:touch(self)
 end
 
+--- Counts what was appended, and why the copier stopped.
+function M:count(event)
+  local copied, engine = self.copied, self.engine
+  copied.records = copied.records + event.records
+  copied.bytes = copied.bytes + event.bytes
+  if event.records > 0 then engine.progressed = sys.time() end
+  local reason = event.kind == "stopped" and event.reason
+  if not reason or reason == "asked" then return end
+  local counts = engine.counts
+  local map = reasons.is_refusal[reason] and counts.refusals or counts.stops
+  map[reason] = (map[reason] or 0) + 1
+end
+
 --- Takes in what the copier says has been acknowledged.
 local function take_in(flow, event)
   if not event.source_offset then return end
   local leg, at = flow.leg, flow.at
+  flow:count(event)
   flow:keep(leg, event.segments)
   local last_end, last_epoch = event.source_end, event.source_epoch
   flow.at = {
@@ -346,6 +362,7 @@ function M:run()
       local ms = self.backoff or BACKOFF_MS.first
       self.backoff = math.min(ms * 2, BACKOFF_MS.most)
       log.warn(("%s: %s; again in %d ms"):format(self.id, tostring(why), ms))
+      self.engine.counts.retries = self.engine.counts.retries + 1
       self:say("waiting", tostring(why))
       rest(self, ms)
     end

@@ -6,12 +6,9 @@ local err = require "base.err"
 local lazy = require "base.lazy"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
-local names = require "mirror.names"
-local neighbours = lazy "mirror.neighbours"
+local founding = lazy "mirror.founding"
 local place = lazy "mirror.place"
-local record = lazy "mirror.record"
 local stopping = lazy "mirror.stopping"
-local topic = lazy "mirror.topic"
 
 local RUNNING_MS, LOOK_MS = 120000, 2000
 
@@ -39,19 +36,6 @@ local function not_running(book, shapes)
   return waiting, stopped
 end
 
---- Partition counts of all topics the bridge carries.
-local function carried(bridge)
-  local all, why = bridge.from:client("read"):topics()
-  if not all then return nil, why end
-  local shapes = {}
-  for _, one in ipairs(all) do
-    if names.carries(bridge, one.name) then
-      shapes[one.name] = one.partitions
-    end
-  end
-  return shapes
-end
-
 local function check(g)
   local bridge = g.bridge
   return effect.observe(subject(bridge), function()
@@ -70,7 +54,7 @@ local function check(g)
           :format(bridge.name) }
     end
     local shapes
-    shapes, why = carried(bridge)
+    shapes, why = founding.carried(bridge)
     if not shapes then return nil, why end
     local waiting, stopped = not_running(book, shapes)
     return {
@@ -81,75 +65,6 @@ local function check(g)
         or bridge:engine_line(),
     }
   end)
-end
-
-local function create_topic(bridge)
-  local there, why = bridge:topic():exists()
-  if there == nil then return nil, why end
-  if there then return true end
-  local brokers
-  brokers, why = bridge.to:client("read"):cluster()
-  if not brokers then return nil, why end
-  local shape = topic.shape(bridge.name, #brokers.brokers)
-  return effect.perform {
-    primitive = "kafka.create_topics", resume = "create",
-    target = ("cluster/%s/topic/%s"):format(bridge.to.name, shape.name),
-    summary = ("create %s on %s, the bridge's topic"):format(shape.name,
-      bridge.to.name),
-    args = shape, after = shape, undo = "stays, as the bridge's memory",
-    send = function()
-      local done, problem = bridge.to:client("write"):create_topics { shape }
-      if not done then return nil, problem end
-      if done[1] and done[1].err then return nil, done[1].err end
-      return true
-    end,
-  }
-end
-
---- What the bridge is; id and clusters never change once written.
-local function describe(bridge)
-  local sides = {}
-  for _, at in ipairs { "from", "to" } do
-    local cluster = bridge:cluster(at)
-    local id, why = cluster:id()
-    if not id then return nil, why end
-    sides[at] = { id = id, name = cluster.name, bootstrap = cluster.bootstrap }
-  end
-  return {
-    id = sys.hex(sys.random(8)), name = bridge.name, from = sides.from,
-    to = sides.to, topics = bridge.topics, except = bridge.except,
-    names = bridge.names, offsets = bridge.offsets,
-  }
-end
-
-local function send_record(bridge)
-  local book, why = bridge:ledger()
-  if book == nil then return nil, why end
-  local said
-  said, why = describe(bridge)
-  if not said then return nil, why end
-  if book and book.bridge then said.id = book.bridge.id end
-  local ok
-  ok, why = bridge:say {
-    { record.key.bridge, said },
-    { record.key.wanted, { state = "open", time = sys.time() } },
-  }
-  if not ok then return nil, why end
-  return { id = said.id }
-end
-
-local function write_record(bridge)
-  return effect.perform {
-    primitive = "bridge.open", resume = "set", target = subject(bridge),
-    summary = ("open bridge %s from %s to %s: %s, offsets %s"):format(
-      bridge.name, bridge.from.name, bridge.to.name,
-      table.concat(bridge.topics, ", "), bridge.offsets),
-    args = { topics = bridge.topics, except = bridge.except,
-      names = bridge.names, offsets = bridge.offsets },
-    before = "closed", after = { ok = true, seen = "opened above" },
-    undo = "stop copying; what was copied stays",
-    send = function() return send_record(bridge) end,
-  }
 end
 
 local function send_start(bridge)
@@ -191,7 +106,7 @@ end
 
 --- Waits until the engine that holds the lock copies every partition.
 local function await_running(bridge)
-  local shapes, why = carried(bridge)
+  local shapes, why = founding.carried(bridge)
   if not shapes then return nil, why end
   local waiting, stopped, missed = {}, {}, 0
   for _ = 1, RUNNING_MS // LOOK_MS do
@@ -221,23 +136,9 @@ local function await_running(bridge)
     RUNNING_MS // 1000, answer.some(waiting), bridge:engine_line())
 end
 
---- Refuses what belongs to another bridge, by this name or another one.
-local function must_be_free(bridge)
-  local book, why = bridge:ledger()
-  if book == nil then return nil, why end
-  local shapes
-  shapes, why = carried(bridge)
-  if not shapes then return nil, why end
-  return neighbours.must_be_free(bridge, shapes)
-end
-
 local function apply(g)
   local bridge = g.bridge
-  local ok, why = must_be_free(bridge)
-  if not ok then return nil, why end
-  ok, why = create_topic(bridge)
-  if not ok then return nil, why end
-  ok, why = write_record(bridge)
+  local ok, why = founding.found(bridge)
   if not ok then return nil, why end
   ok, why = start_engine(bridge)
   if not ok then return nil, why end

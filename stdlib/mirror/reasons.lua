@@ -7,6 +7,12 @@ local ledger = require "mirror.ledger"
 
 local M = {}
 
+--- Reasons that are the target's no to what was produced.
+M.is_refusal = {
+  sequence = true, fenced = true, foreign = true, too_large = true,
+  timestamp = true, denied = true,
+}
+
 local SAME_TROUBLE = 5 -- refusals of the same kind at the same offset
 
 function M.failed(_, event) return nil, event.err end

@@ -131,8 +131,8 @@ end)
 
 test("the switch is refused outside tests", function(t)
   local done = t.ok(sys.run { "env", "TRANSHIP_TEST_NO_PRODUCER_ID=/nowhere",
-    sys.executable(), "mirror", "--bridge", "x", "--bootstrap-from",
-    "127.0.0.1:1", "--bootstrap-to", "127.0.0.1:1" })
+    sys.executable(), "mirror", "x", "--from",
+    "127.0.0.1:1", "--to", "127.0.0.1:1" })
   t.equal(done.code, 4)
   t.match(done.stderr, "refused outside tests")
 end)

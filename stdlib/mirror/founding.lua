@@ -1,0 +1,161 @@
+--- Makes a bridge: its topic on the target and the record that says what it
+-- is. Nothing copies yet. A bridge that is there is known by its cluster ids
+-- and goes on with all it has.
+
+local effect = require "base.effect"
+local err = require "base.err"
+local json = require "vm.json"
+local sys = require "vm.sys"
+local names = require "mirror.names"
+local neighbours = require "mirror.neighbours"
+local record = require "mirror.record"
+local topic = require "mirror.topic"
+
+local M = {}
+
+--- Partition counts of all topics the bridge carries.
+function M.carried(bridge)
+  local all, why = bridge.from:client("read"):topics()
+  if not all then return nil, why end
+  local shapes = {}
+  for _, one in ipairs(all) do
+    if names.carries(bridge, one.name) then
+      shapes[one.name] = one.partitions
+    end
+  end
+  return shapes
+end
+
+local function create_topic(bridge)
+  local there, why = bridge:topic():exists()
+  if there == nil then return nil, why end
+  if there then return true end
+  local brokers
+  brokers, why = bridge.to:client("read"):cluster()
+  if not brokers then return nil, why end
+  local shape = topic.shape(bridge.name, #brokers.brokers)
+  return effect.perform {
+    primitive = "kafka.create_topics", resume = "create",
+    target = ("cluster/%s/topic/%s"):format(bridge.to.name, shape.name),
+    summary = ("create %s on %s, the bridge's topic"):format(shape.name,
+      bridge.to.name),
+    args = shape, after = shape, undo = "stays, as the bridge's memory",
+    send = function()
+      local done, problem = bridge.to:client("write"):create_topics { shape }
+      if not done then return nil, problem end
+      if done[1] and done[1].err then return nil, done[1].err end
+      return true
+    end,
+  }
+end
+
+--- What the bridge is; id and clusters never change once written.
+local function describe(bridge)
+  local sides = {}
+  for _, at in ipairs { "from", "to" } do
+    local cluster = bridge:cluster(at)
+    local id, why = cluster:id()
+    if not id then return nil, why end
+    sides[at] = { id = id, name = cluster.name, bootstrap = cluster.bootstrap }
+  end
+  return {
+    id = sys.hex(sys.random(8)), name = bridge.name, from = sides.from,
+    to = sides.to, topics = bridge.topics, except = bridge.except,
+    names = bridge.names, offsets = bridge.offsets,
+    configs = bridge.configs, acls = bridge.acls,
+  }
+end
+
+local function send_record(bridge)
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  local said
+  said, why = describe(bridge)
+  if not said then return nil, why end
+  if book and book.bridge then said.id = book.bridge.id end
+  local ok
+  ok, why = bridge:say {
+    { record.key.bridge, said },
+    { record.key.wanted, { state = "open", time = sys.time() } },
+  }
+  if not ok then return nil, why end
+  return { id = said.id }
+end
+
+local function write_record(bridge)
+  return effect.perform {
+    primitive = "bridge.open", resume = "set", target = "bridge/" .. bridge.name,
+    summary = ("open bridge %s from %s to %s: %s, offsets %s"):format(
+      bridge.name, bridge.from.name, bridge.to.name,
+      table.concat(bridge.topics, ", "), bridge.offsets),
+    args = { topics = bridge.topics, except = bridge.except,
+      names = bridge.names, offsets = bridge.offsets,
+      configs = bridge.configs, acls = bridge.acls },
+    before = "closed", after = { ok = true, seen = "opened above" },
+    undo = "stop copying; what was copied stays",
+    send = function() return send_record(bridge) end,
+  }
+end
+
+--- Refuses what belongs to another bridge, by this name or another one.
+local function must_be_free(bridge)
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  local shapes
+  shapes, why = M.carried(bridge)
+  if not shapes then return nil, why end
+  return neighbours.must_be_free(bridge, shapes)
+end
+
+--- Makes the bridge, or opens it again with the policy it is declared with.
+---@async
+---@param bridge tranship.Bridge
+function M.found(bridge)
+  local ok, why = must_be_free(bridge)
+  if not ok then return nil, why end
+  ok, why = create_topic(bridge)
+  if not ok then return nil, why end
+  return write_record(bridge)
+end
+
+local POLICY = { "topics", "except", "names", "offsets", "configs", "acls" }
+
+--- What a bridge says that was opened before there was such a field.
+local UNSAID = { configs = "created", acls = "none" }
+
+--- Where the bridge's topic says otherwise than `stated`: one text each.
+local function differences(stated, said)
+  local list = {}
+  for _, field in ipairs(POLICY) do
+    local here = json.encode { stated[field] }
+    local there = json.encode { said[field] or UNSAID[field] }
+    if stated[field] ~= nil and here ~= there then
+      list[#list + 1] = ("%s is %s there, %s here"):format(field, there, here)
+    end
+  end
+  return list
+end
+
+--- Makes the bridge unless it is there; one that is there must be open and be
+-- what `stated` says of it, or `again` must say that it shall be from now on.
+---@async
+---@param bridge tranship.Bridge
+---@param stated table  the fields of its policy that somebody wrote down
+---@param again? boolean
+function M.adopt(bridge, stated, again)
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  if again or not book or not book.bridge then return M.found(bridge) end
+  local list = differences(stated, book.bridge)
+  if book.wanted and book.wanted.state == "closed" then
+    table.insert(list, 1, "it is closed")
+  end
+  if #list == 0 then return true end
+  return nil, err.new {
+    kind = "conflict", origin = "bridge",
+    message = ("bridge %s is there already: %s; --open opens it as described "
+      .. "here"):format(bridge.name, table.concat(list, "; ")),
+  }
+end
+
+return M

@@ -112,6 +112,11 @@ int tsh_message_encode(const tsh_message *msg, bool response, int16_t version,
                        const tsh_source *source, struct iovec *out,
                        tsh_err *err);
 
+/* How long the broker lets this connection wait, in ms: what a response says
+ * of it at its beginning or, Produce, at its end. 0 where it says nothing. */
+uint32_t tsh_throttle_of(int16_t api_key, int16_t version, const uint8_t *data,
+                         size_t size);
+
 /* --- Fetch (versions 11, 12; 13 with topic ids) -------------------------- */
 
 #define TSH_API_PRODUCE 0

@@ -18,10 +18,13 @@
 typedef struct tsh_conn tsh_conn;
 typedef struct tsh_body tsh_body; /* a reply's buffer, counted */
 struct tsh_loop;
+struct tsh_login;
 
 typedef struct tsh_conn_options {
   const char *host;
   uint16_t port;
+  struct tsh_login
+      *login;            /* kept; NULL: plain text, and nobody in particular */
   const char *client_id; /* NULL: "tranship"; at most 255 bytes */
   bool read_only;        /* refuse requests of the write class */
   size_t socket_buffer;  /* bytes, 0: 1 MiB; the kernel may give less */
@@ -54,9 +57,12 @@ typedef struct tsh_request {
   void *user;
 } tsh_request;
 
-/* Starts to resolve and connect; requests may be sent at once and wait for
- * it. NULL and `err` only for values that cannot be meant or no memory; an
- * unreachable host fails the requests with TSH_UNAVAILABLE. */
+/* Starts to resolve, connect and log in; requests may be sent at once and wait
+ * for it. NULL and `err` only for values that cannot be meant or no memory; an
+ * unreachable host fails the requests with TSH_UNAVAILABLE, a refused login or
+ * a certificate that does not hold with TSH_AUTH. A session that the broker
+ * limits is renewed in time, between requests. While the broker throttles the
+ * connection, requests wait here and their time does not run. */
 tsh_conn *tsh_conn_open(struct tsh_loop *loop, const tsh_conn_options *options,
                         tsh_err *err);
 
@@ -65,6 +71,7 @@ tsh_conn *tsh_conn_open(struct tsh_loop *loop, const tsh_conn_options *options,
  * (not in the table), TSH_NO_MEMORY, or TSH_UNAVAILABLE (connection failed
  * before). The reply's status is 0 or
  *   TSH_UNAVAILABLE  not connected, reset, ended by the broker
+ *   TSH_AUTH         not let in, and why
  *   TSH_TIMEOUT      this request's time passed; the connection fails with it,
  *                    all others in flight are answered TSH_UNAVAILABLE
  *   TSH_PROTOCOL     bytes that are no reply to what was asked

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -434,12 +435,66 @@ static void refusals(void **state) {
   tsh_loop_close(loop);
 }
 
+/* --- throttling --------------------------------------------------------------
+ */
+
+static long long now_ms(void) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  return (long long)at.tv_sec * 1000 + at.tv_nsec / 1000000;
+}
+
+typedef struct quota {
+  long long answered, next;
+} quota;
+
+static void answer_throttle(peer *p, const uint8_t *request, uint16_t ms) {
+  uint8_t reply[] = {0,          0, 0, 8, 0, 0, 0, 0, 0, 0, (uint8_t)(ms >> 8),
+                     (uint8_t)ms};
+  memcpy(reply + 4, request + 4, 4);
+  peer_write(p, reply, sizeof reply);
+}
+
+static void throttling(peer *p) {
+  quota *q = p->user;
+  uint32_t size;
+  uint8_t *request = peer_request(p, &size);
+  q->answered = now_ms();
+  answer_throttle(p, request, 300);
+  free(request);
+  request = peer_request(p, &size);
+  q->next = now_ms();
+  if (request)
+    answer_throttle(p, request, 0);
+  free(request);
+  free(peer_request(p, &size));
+}
+
+static void throttled(void **state) {
+  (void)state;
+  peer p;
+  seen s = {0};
+  tsh_loop *loop = new_loop();
+  quota q = {0};
+  peer_start(&p, throttling, &q);
+  open_to(loop, p.port, &s, 20000);
+  assert_int_equal(send_body(&s, DELETE_RECORDS, 1, NULL, 0, NULL), 0);
+  run_until(loop, &s, 1);
+  assert_int_equal(send_body(&s, DELETE_RECORDS, 1, NULL, 0, NULL), 0);
+  assert_true(tsh_conn_unsent(s.conn) > 0); /* it waits here */
+  run_until(loop, &s, 2);
+  assert_int_equal(s.status[1], 0);
+  assert_true(q.next - q.answered >= 290);
+  close_and_end(loop, &s);
+  peer_stop(&p);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pieces),          cmocka_unit_test(big_and_kept),
       cmocka_unit_test(response_header), cmocka_unit_test(ends),
       cmocka_unit_test(refused),         cmocka_unit_test(names),
       cmocka_unit_test(closing),         cmocka_unit_test(close_with_unsent),
-      cmocka_unit_test(refusals)};
+      cmocka_unit_test(refusals),        cmocka_unit_test(throttled)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

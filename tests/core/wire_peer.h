@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 typedef struct peer {
   int listener, fd;
+  SSL *ssl; /* of the script's making, over fd; or NULL */
   uint16_t port;
   void (*script)(struct peer *peer);
   void *user;
@@ -26,6 +28,8 @@ static inline void *peer_main(void *arg) {
   p->fd = accept(p->listener, NULL, NULL);
   if (p->fd >= 0) {
     p->script(p);
+    if (p->ssl)
+      SSL_free(p->ssl);
     if (p->fd >= 0)
       close(p->fd);
   }
@@ -42,6 +46,7 @@ static inline void peer_start(peer *p, void (*script)(peer *), void *user) {
       getsockname(p->listener, (void *)&at, &size) != 0)
     abort();
   p->port = ntohs(at.sin_port);
+  p->ssl = NULL;
   p->script = script;
   p->user = user;
   if (pthread_create(&p->thread, NULL, peer_main, p) != 0)
@@ -58,7 +63,7 @@ static inline void peer_stop(peer *p) {
 static inline int peer_read(peer *p, void *to, size_t n) {
   uint8_t *at = to;
   while (n > 0) {
-    ssize_t got = read(p->fd, at, n);
+    ssize_t got = p->ssl ? SSL_read(p->ssl, at, (int)n) : read(p->fd, at, n);
     if (got <= 0)
       return 0;
     at += got;
@@ -70,7 +75,8 @@ static inline int peer_read(peer *p, void *to, size_t n) {
 static inline void peer_write(peer *p, const void *from, size_t n) {
   const uint8_t *at = from;
   while (n > 0) {
-    ssize_t put = send(p->fd, at, n, MSG_NOSIGNAL);
+    ssize_t put = p->ssl ? SSL_write(p->ssl, at, (int)n)
+                         : send(p->fd, at, n, MSG_NOSIGNAL);
     if (put <= 0)
       return;
     at += put;

@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "conn_int.h"
+#include "tranship/login.h"
 #include "tranship/loop.h"
 
 enum {
@@ -16,7 +17,7 @@ enum {
   LONGEST_CLIENT_ID = 255
 };
 
-/* --- requests ------------------------------------------------------------ */
+/* --- the socket ---------------------------------------------------------- */
 
 static void on_written(uv_write_t *req, int status) {
   flight *f = req->data;
@@ -29,8 +30,7 @@ static void on_written(uv_write_t *req, int status) {
 }
 
 static int write_flight(tsh_conn *conn, flight *f) {
-  for (unsigned i = 0; i < f->count; i++)
-    conn->handed += f->bufs[i].len;
+  conn->handed += f->size;
   f->end = conn->handed;
   f->write.data = f;
   int status = uv_write(&f->write, (uv_stream_t *)&conn->tcp, f->bufs, f->count,
@@ -39,16 +39,63 @@ static int write_flight(tsh_conn *conn, flight *f) {
   return status;
 }
 
-void tsh_conn__connected(tsh_conn *conn) {
-  int status;
-  conn->state = CONN_OPEN;
-  status =
-      uv_read_start((uv_stream_t *)&conn->tcp, tsh_conn__alloc, tsh_conn__read);
-  for (flight *f = conn->first; f && status == 0; f = f->next)
+/* --- order: what goes when ----------------------------------------------- */
+
+static bool may_go(const tsh_conn *conn, const flight *f) {
+  if (f->ours)
+    return true;
+  return conn->state == CONN_OPEN && conn->quiet_until == 0 &&
+         !tsh_sasl__holds(conn);
+}
+
+flight *tsh_conn__next(tsh_conn *conn) {
+  flight *f = conn->last_out ? conn->last_out->next : conn->first;
+  if (!f || conn->state == CONN_FAILED || !may_go(conn, f))
+    return NULL;
+  conn->last_out = f;
+  conn->waiting -= f->size;
+  return f;
+}
+
+void tsh_conn__pump(tsh_conn *conn) {
+  flight *f;
+  int status = 0;
+  if (conn->tls) {
+    tsh_tls__pump(conn);
+    return;
+  }
+  while (status == 0 && (f = tsh_conn__next(conn)) != NULL)
     status = write_flight(conn, f);
   if (status < 0)
     tsh_conn__fail_soon(conn, status);
 }
+
+void tsh_conn__connected(tsh_conn *conn) {
+  if (conn->tls) {
+    tsh_tls__start(conn);
+    return;
+  }
+  int status =
+      uv_read_start((uv_stream_t *)&conn->tcp, tsh_conn__alloc, tsh_conn__read);
+  if (status < 0)
+    tsh_conn__fail_soon(conn, status);
+  else
+    tsh_conn__secured(conn);
+}
+
+void tsh_conn__secured(tsh_conn *conn) {
+  if (conn->sasl)
+    tsh_sasl__begin(conn);
+  else
+    tsh_conn__ready(conn);
+}
+
+void tsh_conn__ready(tsh_conn *conn) {
+  conn->state = CONN_OPEN;
+  tsh_conn__pump(conn);
+}
+
+/* --- requests ------------------------------------------------------------ */
 
 static size_t write_header(uint8_t *at, const tsh_conn *conn,
                            const tsh_request *req, const flight *f, size_t body,
@@ -79,26 +126,28 @@ static int check_request(const tsh_conn *conn, const tsh_request *req,
                        msg->name, body);
   if (conn->state != CONN_FAILED)
     return 0;
-  tsh_err_set(err, TSH_UNAVAILABLE, "wire", conn->err.code, "%s",
-              conn->err.message);
-  if (err)
-    err->retriable = true;
-  return TSH_UNAVAILABLE;
+  return tsh_err_set(err,
+                     conn->err.kind == TSH_AUTH ? TSH_AUTH : TSH_UNAVAILABLE,
+                     "wire", conn->err.code, "%s", conn->err.message);
 }
 
 static flight *new_flight(tsh_conn *conn, const tsh_request *req, size_t body,
-                          const tsh_message *msg) {
+                          bool flexible) {
   unsigned count = (unsigned)req->count + 1;
   size_t list = count * sizeof(uv_buf_t);
-  bool flexible = req->version >= msg->flexible;
   uint64_t timeout =
       req->timeout_ms ? req->timeout_ms : conn->options.timeout_ms;
   flight *f = malloc(sizeof *f + list + 16 + conn->client_id_size);
   if (!f)
     return NULL;
   uv_update_time(conn->loop);
+  uint64_t from = uv_now(conn->loop);
+  if (conn->quiet_until > from)
+    from = conn->quiet_until;
   *f = (flight){.conn = conn,
-                .deadline = uv_now(conn->loop) + timeout,
+                .deadline = from + timeout,
+                .api_key = req->api_key,
+                .version = req->version,
                 .replied = req->replied,
                 .user = req->user,
                 .correlation = conn->correlation,
@@ -107,6 +156,7 @@ static flight *new_flight(tsh_conn *conn, const tsh_request *req, size_t body,
   conn->correlation = (conn->correlation + 1) & INT32_MAX;
   uint8_t *header = (uint8_t *)f + sizeof *f + list;
   size_t size = write_header(header, conn, req, f, body, flexible);
+  f->size = size + body;
   f->bufs[0] = uv_buf_init((char *)header, (unsigned)size);
   for (int i = 0; i < req->count; i++)
     f->bufs[i + 1] =
@@ -122,7 +172,7 @@ int tsh_conn_send(tsh_conn *conn, const tsh_request *req, tsh_err *err) {
   int status = check_request(conn, req, msg, body, err);
   if (status < 0)
     return status;
-  flight *f = new_flight(conn, req, body, msg);
+  flight *f = new_flight(conn, req, body, req->version >= msg->flexible);
   if (!f)
     return tsh_err_set(err, TSH_NO_MEMORY, "wire", 0, "no memory for %s",
                        msg->name);
@@ -132,9 +182,26 @@ int tsh_conn_send(tsh_conn *conn, const tsh_request *req, tsh_err *err) {
     conn->first = f;
   conn->last = f;
   conn->in_flight++;
+  conn->waiting += f->size;
   tsh_conn__wake_at(conn, f->deadline);
-  if (conn->state == CONN_OPEN && (status = write_flight(conn, f)) < 0)
-    tsh_conn__fail_soon(conn, status);
+  tsh_conn__pump(conn);
+  return 0;
+}
+
+int tsh_conn__send_ours(tsh_conn *conn, const tsh_request *req) {
+  size_t body = req->parts->iov_len;
+  flight *f = new_flight(conn, req, body, false);
+  if (!f)
+    return TSH_NO_MEMORY;
+  f->ours = true;
+  flight **at = conn->last_out ? &conn->last_out->next : &conn->first;
+  f->next = *at;
+  *at = f;
+  if (!f->next)
+    conn->last = f;
+  conn->waiting += f->size;
+  tsh_conn__wake_at(conn, f->deadline);
+  tsh_conn__pump(conn);
   return 0;
 }
 
@@ -145,9 +212,11 @@ bool tsh_conn_failed(const tsh_conn *conn) {
 size_t tsh_conn_in_flight(const tsh_conn *conn) { return conn->in_flight; }
 
 size_t tsh_conn_unsent(const tsh_conn *conn) {
-  if (!conn->has_socket)
-    return 0;
-  return uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
+  size_t queued =
+      conn->has_socket
+          ? uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp)
+          : 0;
+  return conn->waiting + queued + (conn->tls ? tsh_tls__unsent(conn) : 0);
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -176,6 +245,22 @@ static int set_options(tsh_conn *conn, const tsh_conn_options *options,
   return 0;
 }
 
+static int set_login(tsh_conn *conn, tsh_err *err) {
+  if (!tsh_login_keep(conn->options.login))
+    return 0;
+  int status = tsh_tls__open(conn, err);
+  return status == 0 ? tsh_sasl__open(conn, err) : status;
+}
+
+void tsh_conn__free(tsh_conn *conn) {
+  tsh_tls__free(conn->tls);
+  tsh_sasl__free(conn->sasl);
+  tsh_login_release(conn->options.login);
+  uv_freeaddrinfo(conn->addresses);
+  free(conn->text);
+  free(conn);
+}
+
 tsh_conn *tsh_conn_open(tsh_loop *loop, const tsh_conn_options *options,
                         tsh_err *err) {
   if (!options->host || !*options->host || !options->port ||
@@ -186,10 +271,12 @@ tsh_conn *tsh_conn_open(tsh_loop *loop, const tsh_conn_options *options,
     return NULL;
   }
   tsh_conn *conn = calloc(1, sizeof *conn);
-  if (!conn || set_options(conn, options, err) < 0) {
-    if (!conn)
-      tsh_err_set(err, TSH_NO_MEMORY, "wire", 0, "no memory");
-    free(conn);
+  if (!conn) {
+    tsh_err_set(err, TSH_NO_MEMORY, "wire", 0, "no memory");
+    return NULL;
+  }
+  if (set_options(conn, options, err) < 0 || set_login(conn, err) < 0) {
+    tsh_conn__free(conn);
     return NULL;
   }
   conn->loop = tsh_loop_uv(loop);

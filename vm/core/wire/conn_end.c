@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conn_int.h"
 
@@ -18,7 +19,11 @@ flight *tsh_conn__take_first(tsh_conn *conn) {
   conn->first = f->next;
   if (!conn->first)
     conn->last = NULL;
-  conn->in_flight--;
+  if (!conn->last_out)
+    conn->waiting -= f->size;
+  else if (conn->last_out == f)
+    conn->last_out = NULL;
+  conn->in_flight -= !f->ours;
   return f;
 }
 
@@ -37,9 +42,7 @@ void tsh_conn__answer_all(tsh_conn *conn, const tsh_err *err) {
 void tsh_conn__drop_part(tsh_conn *conn) {
   if (--conn->parts > 0 || !conn->closed)
     return;
-  uv_freeaddrinfo(conn->addresses);
-  free(conn->text);
-  free(conn);
+  tsh_conn__free(conn);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -51,6 +54,8 @@ void tsh_conn__stop(tsh_conn *conn) {
   if (conn->state == CONN_FAILED)
     return;
   conn->state = CONN_FAILED;
+  tsh_tls__stop(conn);
+  tsh_sasl__stop(conn);
   if (conn->has_socket)
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
   conn->has_socket = false;
@@ -61,13 +66,18 @@ void tsh_conn__stop(tsh_conn *conn) {
 
 void tsh_conn__fail(tsh_conn *conn, tsh_kind kind, int code, const char *format,
                     ...) {
-  char text[256];
+  char text[400];
   va_list args;
   if (conn->state == CONN_FAILED)
     return;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  SSL *ssl = tsh_tls__opened(conn);
+  if (kind == TSH_UNAVAILABLE && ssl && !conn->heard &&
+      tsh_tls__blames_us(conn, ssl, text + strlen(text),
+                         sizeof text - strlen(text)))
+    kind = TSH_AUTH;
   tsh_err_set(&conn->err, kind, "wire", code, "%s:%u: %s", conn->options.host,
               conn->options.port, text);
   conn->err.retriable = kind == TSH_UNAVAILABLE || kind == TSH_TIMEOUT;
@@ -114,7 +124,9 @@ static void fail_overdue(tsh_conn *conn, flight *overdue) {
   *at = overdue->next;
   if (conn->last == overdue)
     conn->last = before;
-  conn->in_flight--;
+  if (conn->last_out == overdue)
+    conn->last_out = before;
+  conn->in_flight -= !overdue->ours;
   tsh_err_set(&err, TSH_TIMEOUT, "wire", 0, "%s:%u: no answer in time",
               conn->options.host, conn->options.port);
   err.retriable = true;
@@ -129,20 +141,43 @@ static void fail_overdue(tsh_conn *conn, flight *overdue) {
     conn->options.failed(conn->options.user, &conn->err);
 }
 
+static void wake_for_all(tsh_conn *conn) {
+  if (conn->state == CONN_OPENING)
+    tsh_conn__wake_at(conn, conn->open_deadline);
+  if (conn->quiet_until)
+    tsh_conn__wake_at(conn, conn->quiet_until);
+  for (flight *f = conn->first; f; f = f->next)
+    tsh_conn__wake_at(conn, f->deadline);
+}
+
+/* The broker reads nothing of this connection for so long, so nothing is sent
+ * and nothing is late. */
+void tsh_conn__throttle(tsh_conn *conn, uint32_t ms) {
+  uint64_t until = uv_now(conn->loop) + ms;
+  if (conn->state == CONN_FAILED || until <= conn->quiet_until)
+    return;
+  conn->quiet_until = until;
+  for (flight *f = conn->first; f; f = f->next)
+    f->deadline += ms;
+  tsh_conn__wake_at(conn, until);
+}
+
+static bool is_over(tsh_conn *conn, uint64_t now) {
+  if (conn->late_status)
+    tsh_conn__fail(conn, TSH_UNAVAILABLE, -conn->late_status, "%s%s",
+                   conn->state == CONN_OPENING ? "cannot connect: " : "",
+                   uv_strerror(conn->late_status));
+  else if (conn->state == CONN_OPENING && conn->open_deadline <= now)
+    tsh_conn__fail(conn, TSH_UNAVAILABLE, 0, "cannot connect in time");
+  return conn->state == CONN_FAILED;
+}
+
 static void on_timer(uv_timer_t *timer) {
   tsh_conn *conn = timer->data;
   uint64_t now = uv_now(conn->loop);
   conn->wake = 0;
-  if (conn->late_status) {
-    tsh_conn__fail(conn, TSH_UNAVAILABLE, -conn->late_status, "%s%s",
-                   conn->state == CONN_OPENING ? "cannot connect: " : "",
-                   uv_strerror(conn->late_status));
+  if (is_over(conn, now))
     return;
-  }
-  if (conn->state == CONN_OPENING && conn->open_deadline <= now) {
-    tsh_conn__fail(conn, TSH_UNAVAILABLE, 0, "cannot connect in time");
-    return;
-  }
   flight *overdue = find_overdue(conn, now);
   if (overdue && conn->grace) {
     fail_overdue(conn, overdue);
@@ -152,8 +187,10 @@ static void on_timer(uv_timer_t *timer) {
   conn->grace = overdue != NULL;
   if (overdue)
     tsh_conn__wake_at(conn, now + 1);
-  if (conn->state == CONN_OPENING)
-    tsh_conn__wake_at(conn, conn->open_deadline);
-  for (flight *f = conn->first; f; f = f->next)
-    tsh_conn__wake_at(conn, f->deadline);
+  if (conn->quiet_until && conn->quiet_until <= now) {
+    conn->quiet_until = 0;
+    tsh_conn__pump(conn);
+  }
+  tsh_sasl__look(conn, now);
+  wake_for_all(conn);
 }

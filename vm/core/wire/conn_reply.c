@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "conn_int.h"
+#include "tranship/proto.h"
 
 enum { SIZE_FIELD = 4 };
 
@@ -40,14 +41,23 @@ void tsh_body_release(tsh_body *body) {
 
 /* --- replies ------------------------------------------------------------- */
 
+static bool has_gone(const tsh_conn *conn, const flight *f) {
+  if (conn->tls)
+    return tsh_tls__has_taken(conn, f);
+  return conn->handed -
+             uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp) >=
+         f->end;
+}
+
 static void start_body(tsh_conn *conn) {
   uint32_t size = tsh_get32(conn->head);
   flight *f = conn->first;
-  if (!f || (int32_t)tsh_get32(conn->head + SIZE_FIELD) != f->correlation)
+  if (!f || !conn->last_out ||
+      (int32_t)tsh_get32(conn->head + SIZE_FIELD) != f->correlation)
     tsh_conn__fail(conn, TSH_PROTOCOL, 0, "sent a reply that nobody asked for");
   else if (size < REPLY_HEAD - SIZE_FIELD || size > conn->options.max_reply)
     tsh_conn__fail(conn, TSH_PROTOCOL, 0, "sent a reply of %u bytes", size);
-  else if (conn->handed - tsh_conn_unsent(conn) < f->end)
+  else if (!has_gone(conn, f))
     tsh_conn__fail(conn, TSH_PROTOCOL, 0, "replied before it had the request");
   else if (!(conn->body = new_body(size - (REPLY_HEAD - SIZE_FIELD))))
     tsh_conn__fail(conn, TSH_NO_MEMORY, 0, "no memory for a reply of %u bytes",
@@ -64,8 +74,11 @@ static void end_body(tsh_conn *conn) {
     tsh_conn__fail(conn, TSH_PROTOCOL, 0, "sent a broken response header");
     return;
   }
+  tsh_conn__throttle(
+      conn, tsh_throttle_of(f->api_key, f->version, in.at, tsh_in_left(&in)));
   conn->body = NULL;
   conn->got = 0;
+  conn->heard = true;
   tsh_conn__take_first(conn);
   tsh_conn__answer(f, &(tsh_reply){.data = body->data + (in.at - body->data),
                                    .size = tsh_in_left(&in),
@@ -73,33 +86,41 @@ static void end_body(tsh_conn *conn) {
   tsh_body_release(body);
 }
 
-void tsh_conn__alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
-  tsh_conn *conn = handle->data;
-  (void)suggested;
-  if (conn->got < REPLY_HEAD) {
-    *buf = uv_buf_init((char *)conn->head + conn->got,
+uv_buf_t tsh_conn__room(tsh_conn *conn) {
+  if (conn->got < REPLY_HEAD)
+    return uv_buf_init((char *)conn->head + conn->got,
                        (unsigned)(REPLY_HEAD - conn->got));
-    return;
-  }
   size_t at = conn->got - REPLY_HEAD;
-  *buf = uv_buf_init((char *)conn->body->data + at,
+  return uv_buf_init((char *)conn->body->data + at,
                      (unsigned)(conn->body->size - at));
 }
 
-void tsh_conn__read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
-  tsh_conn *conn = stream->data;
-  (void)buf;
-  if (n < 0) {
-    if (n == UV_EOF)
-      tsh_conn__fail(conn, TSH_UNAVAILABLE, 0,
-                     "the broker ended the connection");
-    else
-      tsh_conn__fail(conn, TSH_UNAVAILABLE, (int)-n, "%s", uv_strerror((int)n));
-    return;
-  }
-  conn->got += (size_t)n;
+void tsh_conn__took(tsh_conn *conn, size_t n) {
+  conn->got += n;
   if (conn->got == REPLY_HEAD && !conn->body)
     start_body(conn);
   if (conn->body && conn->got == REPLY_HEAD + conn->body->size)
     end_body(conn);
+}
+
+void tsh_conn__read_failed(tsh_conn *conn, int status) {
+  if (status == UV_EOF)
+    tsh_conn__fail(conn, TSH_UNAVAILABLE, 0,
+                   "the broker ended the connection%s",
+                   conn->state == CONN_OPENING ? " before we were let in" : "");
+  else
+    tsh_conn__fail(conn, TSH_UNAVAILABLE, -status, "%s", uv_strerror(status));
+}
+
+void tsh_conn__alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+  (void)suggested;
+  *buf = tsh_conn__room(handle->data);
+}
+
+void tsh_conn__read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+  (void)buf;
+  if (n < 0)
+    tsh_conn__read_failed(stream->data, (int)n);
+  else
+    tsh_conn__took(stream->data, (size_t)n);
 }

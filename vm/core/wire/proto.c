@@ -2,6 +2,10 @@
 #include "bytes.h"
 #include "proto_fields.h"
 
+enum { MOST_THROTTLE_MS = 300000 }; /* more is a mistake, not a quota */
+
+static const char throttle_field[] = "ThrottleTimeMs";
+
 static const tsh_message *const parts[] = {
     tsh_wire__log, tsh_wire__txn, tsh_wire__groups, tsh_wire__cluster, NULL};
 
@@ -186,4 +190,34 @@ int tsh_message_decode(const tsh_message *msg, bool response, int16_t version,
                        "%s %s v%d has %zu bytes too many", msg->name, side,
                        version, tsh_in_left(&w.in));
   return 0;
+}
+
+/* --- throttling ---------------------------------------------------------- */
+
+static void see_throttle(void *user, const tsh_field *field,
+                         const tsh_value *value) {
+  if (strcmp(field->name, throttle_field) == 0)
+    *(int64_t *)user = value->integer;
+}
+
+static int64_t throttle_at(const uint8_t *at) { return (int32_t)tsh_get32(at); }
+
+uint32_t tsh_throttle_of(int16_t api_key, int16_t version, const uint8_t *data,
+                         size_t size) {
+  const tsh_message *msg = tsh_message_of(api_key);
+  const tsh_visitor visitor = {.value = see_throttle, .user = &(int64_t){0}};
+  int64_t *ms = visitor.user;
+  if (!msg || size < 4)
+    return 0;
+  if (strcmp(msg->response->name, throttle_field) == 0) {
+    if (tsh_field_in(msg->response, version))
+      *ms = throttle_at(data);
+  } else if (api_key == TSH_API_PRODUCE && version < msg->flexible) {
+    *ms = throttle_at(data + size - 4);
+  } else if (api_key == TSH_API_PRODUCE) {
+    tsh_message_decode(msg, true, version, data, size, &visitor, NULL);
+  }
+  return *ms < 0                  ? 0
+         : *ms > MOST_THROTTLE_MS ? MOST_THROTTLE_MS
+                                  : (uint32_t)*ms;
 }

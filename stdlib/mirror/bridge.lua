@@ -104,6 +104,7 @@ function M:wire(at)
   local cluster = self:cluster(at)
   self._wires[at] = self._wires[at] or side.new {
     name = cluster.name, bootstrap = cluster.bootstrap, read_only = true,
+    login = cluster:_wire_login(),
   }
   return self._wires[at]
 end
@@ -300,10 +301,11 @@ end
 --- Makes `options.writer` the writing side of `topics`.
 function M:turn(topics, options) return turning.turn(self, topics, options) end
 
---- The goals `road:open {}` and `road:closed()`.
-function M:open()
+--- The goals `road:open {}` and `road:closed()`. With `as`, the engine logs in
+-- to the source as somebody else than the run does.
+function M:open(options)
   return require "runbook.goal".make(require "mirror.goal_open",
-    { bridge = self })
+    { bridge = self, as = options and options.as })
 end
 
 --- The goal `road:carried { "archive", "billing", to = new }`.

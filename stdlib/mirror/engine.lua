@@ -2,17 +2,16 @@
 -- per partition, and writes down what was reached. `tranship mirror` runs it.
 
 local json = require "vm.json"
-local kafka = require "vm.kafka"
 local log = require "vm.log"
 local mirror = require "vm.mirror"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local err = require "base.err"
+local access = require "mirror.access"
 local flow = require "mirror.flow"
 local names = require "mirror.names"
 local once = require "mirror.once"
 local record = require "mirror.record"
-local side = require "mirror.side"
 local survey = require "mirror.survey"
 local topic = require "mirror.topic"
 
@@ -48,10 +47,7 @@ function M.new(spec)
     counts = { stops = {}, refusals = {}, retries = 0, left = {} },
   }, M)
   for _, at in ipairs { "from", "to" } do
-    self.sides[at] = side.new(spec[at])
-    self.clients[at] = kafka.open {
-      bootstrap = spec[at].bootstrap, name = spec[at].name,
-    }
+    access.open(self, at)
   end
   local client = function() return self.clients.to end
   self.topic = topic.new(spec.name, client, client)
@@ -348,6 +344,7 @@ function M:run()
     metrics = self.spec.metrics_at,
   } } }
   if not ok then return nil, why end
+  self:spawn("credentials", function() return access.keep(self) end)
   self:spawn("survey", function() return look_round(self) end)
   if self.spec.once then
     self:spawn("once", function() return once.watch(self) end)

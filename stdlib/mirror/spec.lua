@@ -8,7 +8,11 @@
 --     "memory": "64MiB", "metrics": "127.0.0.1:9404", "group": true }
 -- Everything below `to` may be left out. Without `topics` the bridge must be
 -- there already: its topic on the target says what it carries. How one logs in
--- stands in `from` and `to`, and secrets only as references (mirror.place).
+-- stands in `from` and `to`, and secrets only as references:
+--   "ca": "file:ca.pem", "login": { "kind": "scram", "user": "mirror",
+--                                   "password": "env:OLD_PASSWORD" }
+-- or { "kind": "certificate", "cert": "file:..", "key": "file:.." }, "plain",
+-- or { "kind": "token", "command": ["get-token", "--audience", "kafka"] }.
 
 local sys = require "vm.sys"
 local units = require "base.units"
@@ -158,8 +162,8 @@ local function read_fields(whole, problems)
 end
 
 --- The file to read: the one named, else the bridge's own if it is there.
-local function file_of(opts, given)
-  if opts.config then return place.read_config(opts.config) end
+local function file_of(opts, given, secrets)
+  if opts.config then return place.read_config(opts.config, secrets) end
   local path = given and name(given) and place.path(given, "json")
   if path and sys.stat(path) then return place.read_config(path) end
   return {}
@@ -168,9 +172,10 @@ end
 --- The whole of it; or nil and every problem at once, one text each.
 ---@param opts table  parsed options
 ---@param given? string  the bridge's name from the command line
+---@param secrets? table<string, any>  what the configuration calls "given"
 ---@return table? spec, string[] problems
-function M.of(opts, given)
-  local file, why = file_of(opts, given)
+function M.of(opts, given, secrets)
+  local file, why = file_of(opts, given, secrets)
   if not file then return nil, { tostring(why) } end
   local problems = {}
   local whole = merged(file, from_options(opts, given), problems)

@@ -5,7 +5,6 @@
 local json = require "vm.json"
 local time = require "base.time"
 local units = require "base.units"
-local certificate = require "mirror.certificate"
 local describe = require "runbook.describe"
 local html = require "runbook.html"
 local journal = require "runbook.journal"
@@ -92,16 +91,13 @@ end
 
 local function shown(value) return value == nil and "" or plain.line(value) end
 
--- Offsets that were committed for groups: what carry_offsets did, and why each
--- was right. `tranship verify certificates RUN` proves it again.
+-- Offsets that were committed for groups: what carry_offsets did.
 local function carried(records)
-  local rows = { { "Step", "What", "Before", "After", "Evidence" } }
+  local rows = { { "Step", "What", "Before", "After" } }
   for _, rec in ipairs(records) do
     if rec.kind == "effect.intent" and rec.primitive:find("offset") then
-      local proved = rec.args and rec.args.certificate
       rows[#rows + 1] = { rec.step or "", rec.summary or rec.target,
-        shown(rec.before), shown(rec.after),
-        proved and certificate.text(proved) or "" }
+        shown(rec.before), shown(rec.after) }
     end
   end
   if #rows == 1 then return "" end

@@ -56,8 +56,8 @@ local copier = {}
 ---@class mirror
 local M = {}
 
----Opens a copier: a thread with a loop of its own. Never waits.
----@param options? { memory: integer?, progress_ms: integer?, timeout_ms: integer? }
+---Opens a copier: a few threads, each with a loop of its own. Never waits.
+---@param options? { memory: integer?, workers: integer?, progress_ms: integer?, timeout_ms: integer? }
 ---@return mirror.copier? copier
 ---@return err? err
 function M.open(options) end

@@ -3,10 +3,10 @@
 -- it had, and the one at or after the position it shall get, are the same; or
 -- both sides have none. What cannot be proven is not committed, and named.
 
-local task = require "vm.task"
 local effect = require "base.effect"
 local err = require "base.err"
 local answer = require "mirror.answer"
+local certificate = require "mirror.certificate"
 local map = require "mirror.map"
 local names = require "mirror.names"
 local proof = require "mirror.proof"
@@ -14,8 +14,6 @@ local proof = require "mirror.proof"
 local M = {}
 
 local SETTLE_MS = 3000 -- for progress that is made but not yet written down
-local ARRIVE_MS = 10000 -- for a record that is written but not yet copied
-local LOOK_AGAIN_MS = 100
 
 local function refuse(kind, format, ...)
   return nil, err.new {
@@ -77,12 +75,6 @@ local function positions(bridge, group, to)
   return moves
 end
 
-local function sides(moves, name)
-  local list = {}
-  for index, move in ipairs(moves) do list[index] = move[name] end
-  return list
-end
-
 --- Gives each move its place; those without one are named in `problems`.
 local function place(bridge, book, moves, to, problems)
   local at = bridge:side_of(bridge:other(to))
@@ -90,7 +82,11 @@ local function place(bridge, book, moves, to, problems)
   for _, move in ipairs(moves) do
     local exact <close>, problem = map.of(book, move.source, move.partition)
     local offset, why = nil, problem or "no leg yet"
-    if exact then offset, why = exact:lookup(move.here.offset, at) end
+    if exact then
+      offset, why = exact:lookup(move.here.offset, at)
+      move.here.floor = exact.start[at]
+      move.there.floor = exact.start[at == "from" and "to" or "from"]
+    end
     if offset then
       move.there.offset = offset
       placed[#placed + 1] = move
@@ -114,43 +110,23 @@ local function translate(bridge, book, moves, to, problems)
   return place(bridge, bridge:topic().ledger, moves, to, problems)
 end
 
---- Reads what lies at both places of each move. Where somebody writes, a
--- record is on his side first: the copy of it gets time to arrive.
-local function read_places(bridge, moves, to)
-  local open, until_ms = moves, task.now() + ARRIVE_MS
-  while #open > 0 do
-    local ok, why = proof.first_records(bridge:other(to):client "read",
-      sides(open, "here"))
-    if not ok then return nil, why end
-    ok, why = proof.first_records(to:client "read", sides(open, "there"))
-    if not ok then return nil, why end
-    local left = {}
-    for _, move in ipairs(open) do
-      if proof.is_one_sided(move.here, move.there) then left[#left + 1] = move end
-    end
-    if #left == 0 or task.now() >= until_ms then break end
-    open = left
-    task.sleep(LOOK_AGAIN_MS)
-  end
-  return true
-end
-
 --- Keeps the moves that are proven; the others are named in `problems`.
-local function prove(bridge, moves, to, problems)
-  local ok, why = read_places(bridge, moves, to)
+local function prove(bridge, group, moves, to, problems)
+  local from = bridge:other(to)
+  local ok, why = proof.compare(moves, from:client "read", to:client "read")
   if not ok then return nil, why end
   local proven = {}
   for _, move in ipairs(moves) do
-    local same, reason = proof.same_place(move.here, move.there)
-    if not same then
+    if not move.same then
       problems[#problems + 1] = ("%s/%d: position %d is not proven at %d: %s")
         :format(move.source, move.partition, move.here.offset,
-          move.there.offset, reason)
+          move.there.offset, move.why)
     elseif move.standing and move.standing > move.there.offset then
       problems[#problems + 1] = ("%s/%d: the group stands at %d already, "
         .. "beyond the proven position %d"):format(move.source,
           move.partition, move.standing, move.there.offset)
     else
+      move.certificate = certificate.make(group, move, from, to)
       proven[#proven + 1] = move
     end
   end
@@ -175,7 +151,8 @@ local function commit(group, to, move, planned)
         move.partition, move.here.offset, after),
     args = { group = group, topic = move.there.topic,
       partition = move.partition, source_position = move.here.offset,
-      position = not planned and after or nil },
+      position = not planned and after or nil,
+      certificate = move.certificate },
     before = move.standing or "none",
     after = after,
     undo = move.standing and ("commit %d again"):format(move.standing)
@@ -208,8 +185,8 @@ local function carry_group(bridge, group, to, book)
   if not moves then return nil, why end
   local problems = {}
   local proven
-  proven, why = prove(bridge, translate(bridge, book, moves, to, problems), to,
-    problems)
+  proven, why = prove(bridge, group, translate(bridge, book, moves, to,
+    problems), to, problems)
   if not proven then return nil, why end
   if #problems > 0 then
     return refuse("conflict", "group %s is not carried to %s: %s", group,
@@ -227,7 +204,7 @@ end
 ---@async
 ---@return tranship.Answer?, tranship.Err?
 function M.is_carried(bridge, groups, to)
-  local problems, positions_seen = {}, 0
+  local problems, certificates = {}, {}
   for _, group in ipairs(names.list(groups)) do
     local book, why = bridge:ledger()
     if book == nil then return nil, why end
@@ -236,14 +213,14 @@ function M.is_carried(bridge, groups, to)
     if not moves then return nil, why end
     local proven = {}
     if book and book.bridge then
-      proven, why = prove(bridge, translate(bridge, book, moves, to, problems),
-        to, problems)
+      proven, why = prove(bridge, group, translate(bridge, book, moves, to,
+        problems), to, problems)
       if not proven then return nil, why end
     elseif #moves > 0 then
       problems[#problems + 1] = group .. ": the bridge is not open"
     end
     for _, move in ipairs(proven) do
-      positions_seen = positions_seen + 1
+      certificates[#certificates + 1] = move.certificate
       if move.standing ~= move.there.offset then
         problems[#problems + 1] = ("%s %s/%d: %s, not %d"):format(group,
           move.there.topic, move.partition, tostring(move.standing
@@ -252,10 +229,10 @@ function M.is_carried(bridge, groups, to)
     end
   end
   return {
-    ok = #problems == 0, seen = { positions = positions_seen,
-      problems = problems }, want = "every position carried",
+    ok = #problems == 0, seen = { positions = #certificates,
+      problems = problems, certificates = certificates }, want = "every position carried",
     text = #problems == 0
-      and ("%d positions stand on %s"):format(positions_seen, to.name)
+      and ("%d positions stand on %s"):format(#certificates, to.name)
       or answer.some(problems),
   }
 end

@@ -8,8 +8,8 @@ local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local ledger = require "mirror.ledger"
 local names = require "mirror.names"
-local proof = require "mirror.proof"
 local record = require "mirror.record"
+local writers = require "mirror.writers"
 
 local M = {}
 
@@ -120,7 +120,7 @@ local function ends_now(bridge, book, topics)
   for side, list in pairs(groups) do
     if #list > 0 then
       local found
-      found, why = proof.ends(bridge:cluster(side):client "read", list)
+      found, why = writers.ends(bridge:cluster(side):client "read", list)
       if not found then return nil, why end
       local goals = as_goals(bridge, side, found)
       table.move(goals, 1, #goals, #ends + 1, ends)
@@ -192,7 +192,7 @@ local function prove(bridge, topic, options)
   local writer = book:writer(topic)
   if writer == "turning" then return {} end -- asked for before a crash
   local found
-  found, why = proof.writers_stopped(bridge:cluster(writer):client "read",
+  found, why = writers.stopped(bridge:cluster(writer):client "read",
     { bridge:name_on(topic, writer) }, options.still
       and answer.ms(options.still))
   if not found then return nil, why end

@@ -5,6 +5,7 @@
 local json = require "vm.json"
 local time = require "base.time"
 local units = require "base.units"
+local certificate = require "mirror.certificate"
 local describe = require "runbook.describe"
 local html = require "runbook.html"
 local journal = require "runbook.journal"
@@ -91,13 +92,16 @@ end
 
 local function shown(value) return value == nil and "" or plain.line(value) end
 
--- Offsets that were committed for groups: what carry_offsets did.
+-- Offsets that were committed for groups: what carry_offsets did, and why each
+-- was right. `tranship verify certificates RUN` proves it again.
 local function carried(records)
-  local rows = { { "Step", "What", "Before", "After" } }
+  local rows = { { "Step", "What", "Before", "After", "Evidence" } }
   for _, rec in ipairs(records) do
     if rec.kind == "effect.intent" and rec.primitive:find("offset") then
+      local proved = rec.args and rec.args.certificate
       rows[#rows + 1] = { rec.step or "", rec.summary or rec.target,
-        shown(rec.before), shown(rec.after) }
+        shown(rec.before), shown(rec.after),
+        proved and certificate.text(proved) or "" }
     end
   end
   if #rows == 1 then return "" end

@@ -31,6 +31,7 @@ static void owner_open(owner *o, size_t memory) {
   pthread_mutex_init(&o->lock, NULL);
   pthread_cond_init(&o->rung, NULL);
   tsh_mirror_options options = {.memory = memory,
+                                .workers = 3,
                                 .progress_ms = 1,
                                 .timeout_ms = 10000,
                                 .rung = ring,

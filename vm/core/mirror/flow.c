@@ -7,7 +7,7 @@
 
 enum { FIRST_TABLE = 64 };
 
-static size_t hash(const char *id) {
+size_t tsh_mirror__hash(const char *id) {
   uint64_t h = 14695981039346656037u; /* FNV-1a */
   for (; *id != '\0'; id++)
     h = (h ^ (uint8_t)*id) * 1099511628211u;
@@ -15,7 +15,7 @@ static size_t hash(const char *id) {
 }
 
 static flow **bucket(tsh_mirror *mirror, const char *id) {
-  return &mirror->table[hash(id) & (mirror->table_size - 1)];
+  return &mirror->table[tsh_mirror__hash(id) & (mirror->table_size - 1)];
 }
 
 flow *tsh_mirror__find(tsh_mirror *mirror, const char *id) {
@@ -123,6 +123,9 @@ void tsh_mirror__flow_drop(flow *dropped) {
     at = &(*at)->hash_next;
   *at = dropped->hash_next;
   mirror->flow_count--;
+  pthread_mutex_lock(&mirror->shared->lock);
+  tsh_mirror__route_end(mirror->shared, dropped->spec.id);
+  pthread_mutex_unlock(&mirror->shared->lock);
   free_flow(dropped);
 }
 

@@ -28,7 +28,7 @@ static tsh_conn *open_conn(tsh_mirror *mirror, tsh_conn **conn,
   if (*conn != NULL && tsh_conn_failed(*conn))
     shut(conn);
   options.client_id = "tranship-mirror";
-  options.timeout_ms = mirror->options.timeout_ms;
+  options.timeout_ms = mirror->timeout_ms;
   options.failed = failed;
   options.user = conn;
   if (*conn == NULL)

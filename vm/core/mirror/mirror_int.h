@@ -1,6 +1,7 @@
 /* Inside the copier: flows, what they hold, and the links they share.
  *
- *   commands -> engine.c: the thread, its mailbox; flow.c: the flows
+ *   commands -> engine.c: the workers and what they are told; routes.c: which
+ *   of them has which flow; flow.c: the flows
  *   link.c: brokers, and connections to them
  *   reader.c: which flows are fetched when, on which connection
  *   intake.c: a flow's piece of a Fetch reply -> entries
@@ -10,11 +11,15 @@
  *
  * An entry is one batch on its way, or a hole that the owner must fill. It
  * points into the Fetch reply it came in, which a chunk keeps and counts
- * against the memory budget, or owns bytes that were rebuilt or merged. */
+ * against the memory budget, or owns bytes that were rebuilt or merged.
+ *
+ * A copier is a few equal workers, each a tsh_mirror with a thread, a loop,
+ * flows and links of its own; the owner's handle is the first of them. */
 #ifndef TRANSHIP_MIRROR_INT_H
 #define TRANSHIP_MIRROR_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -29,7 +34,8 @@ enum {
   BEHIND_LANES = 2, /* connections that fetch what is known to be there */
   IDLE_LANES = 3,   /* connections that wait for what is to come */
   LANES = BEHIND_LANES + IDLE_LANES,
-  SENDERS = 3,  /* connections that produce */
+  SENDERS = 3, /* connections that produce */
+  MOST_WORKERS = 16,
   IN_FLIGHT = 5 /* requests per sender, and so batches per partition: a
                    broker recognises the last five of a producer */
 };
@@ -153,18 +159,36 @@ struct target {
   sender senders[SENDERS];
 };
 
+typedef struct route route;
+
+/* What the workers share with each other and with the owner. */
+typedef struct shared {
+  size_t memory;
+  atomic_size_t held; /* by all workers together */
+  size_t worker_count;
+  tsh_mirror *workers[MOST_WORKERS];
+
+  pthread_mutex_t lock; /* of what follows, and of all commands */
+  void (*rung)(void *user);
+  void *user;
+  route **routes;
+  size_t route_size, route_count;
+  tsh_mirror_event *events, **events_end;
+  uint64_t generation; /* counts takes: older events are gone */
+} shared;
+
 struct tsh_mirror {
-  tsh_mirror_options options;
+  shared *shared;
+  uint32_t progress_ms, timeout_ms;
   tsh_loop *loop;
   pthread_t thread;
 
-  /* The copier's thread alone. */
+  /* The worker's thread alone. */
   flow **table;
   size_t table_size, flow_count;
   source *sources;
   target *targets;
-  size_t held;  /* bytes promised to fetches or kept */
-  bool starved; /* a fetch waits for memory */
+  size_t held; /* bytes promised to fetches or kept */
   struct flow_list dirty;
   tsh_timer *progress;
   tsh_aborted aborted;
@@ -172,12 +196,10 @@ struct tsh_mirror {
   tsh_builder builder;
   bool closing;
 
-  /* Shared. */
-  pthread_mutex_t lock;
+  /* With the lock. */
   tsh_bell *bell;
   struct command *commands, **commands_end;
-  tsh_mirror_event *events, **events_end;
-  uint64_t generation; /* counts takes: older events are gone */
+  size_t routed; /* flows, here or on their way */
 };
 
 /* Sequences wrap from 2^31 - 1 to 0. */
@@ -186,7 +208,15 @@ static inline int32_t tsh_mirror__sequence_after(int32_t sequence,
   return (int32_t)((sequence + count) & INT32_MAX);
 }
 
+/* routes.c, with the lock held. Without a route the first worker answers; no
+ * memory for one is NULL. */
+tsh_mirror *tsh_mirror__route(shared *shared, const char *id);
+tsh_mirror *tsh_mirror__route_new(shared *shared, const char *id);
+void tsh_mirror__route_end(shared *shared, const char *id);
+void tsh_mirror__routes_free(shared *shared);
+
 /* flow.c: the life of one flow. */
+size_t tsh_mirror__hash(const char *id);
 flow *tsh_mirror__find(tsh_mirror *mirror, const char *id);
 int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
                          flow **out, tsh_err *err);
@@ -213,6 +243,7 @@ void tsh_mirror__entry_own(flow *flow, entry *entry, uint8_t *bytes,
 void tsh_mirror__drop_queue(flow *flow);
 chunk *tsh_mirror__chunk_new(tsh_mirror *mirror, tsh_body *body, size_t size);
 void tsh_mirror__chunk_release(chunk *chunk);
+void tsh_mirror__hold(tsh_mirror *mirror, size_t bytes);
 void tsh_mirror__give_back(tsh_mirror *mirror, size_t bytes);
 
 /* intake.c: `first` says that the flow was first in its fetch. May end it. */

@@ -25,6 +25,7 @@ typedef struct tsh_mirror tsh_mirror;
 typedef struct tsh_mirror_options {
   size_t memory;        /* bytes of batches held at a time; 0: 64 MiB. One
                            batch may pass it when it is larger by itself */
+  int64_t rate;         /* bytes fetched per second; 0: no limit */
   size_t workers;       /* threads; 0: one per core, but four at most */
   uint32_t progress_ms; /* progress is told this often at most; 0: 20 */
   uint32_t timeout_ms;  /* of requests; 0: 30 000 */

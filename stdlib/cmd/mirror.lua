@@ -202,6 +202,8 @@ return {
       help = "open the bridge again, as described here" },
     { name = "memory", kind = "value", value = "SIZE",
       help = "batches held at a time (64MiB)" },
+    { name = "rate", kind = "value", value = "RATE",
+      help = "bytes read per time at most, such as 20MiB/s" },
     { name = "metrics", kind = "value", value = "HOST:PORT",
       help = "Prometheus' /metrics, /healthz, /readyz; or off" },
     { name = "once", kind = "flag",

@@ -57,7 +57,8 @@ local copier = {}
 local M = {}
 
 ---Opens a copier: a few threads, each with a loop of its own. Never waits.
----@param options? { memory: integer?, workers: integer?, progress_ms: integer?, timeout_ms: integer? }
+---`memory` in bytes, `rate` in bytes fetched per second (0: no limit).
+---@param options? { memory: integer?, rate: integer?, workers: integer?, progress_ms: integer?, timeout_ms: integer? }
 ---@return mirror.copier? copier
 ---@return err? err
 function M.open(options) end

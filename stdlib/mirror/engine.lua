@@ -11,6 +11,7 @@ local access = require "mirror.access"
 local flow = require "mirror.flow"
 local names = require "mirror.names"
 local once = require "mirror.once"
+local rates = require "mirror.rates"
 local record = require "mirror.record"
 local survey = require "mirror.survey"
 local topic = require "mirror.topic"
@@ -328,7 +329,8 @@ function M:run()
   end
   ok, why = claim(self)
   if not ok then return nil, why end
-  self.copier, why = mirror.open { memory = self.spec.memory }
+  self.copier, why = mirror.open { memory = self.spec.memory,
+    rate = self.spec.rate or rates.bytes(self.policy.rate) }
   if not self.copier then return nil, why end
   for name, entry in pairs(self.ledger.topics) do
     self.seen[name] = entry.want

@@ -5,7 +5,8 @@
 --     "to":   { "name": "new", "bootstrap": "new:9092" },
 --     "topics": ["apps.*"], "except": ["apps.tmp.*"], "names": "same",
 --     "offsets": "auto", "configs": "followed", "acls": "copied",
---     "memory": "64MiB", "metrics": "127.0.0.1:9404", "group": true }
+--     "memory": "64MiB", "rate": "20MiB/s", "metrics": "127.0.0.1:9404",
+--     "group": true }
 -- Everything below `to` may be left out. Without `topics` the bridge must be
 -- there already: its topic on the target says what it carries. How one logs in
 -- stands in `from` and `to`, and secrets only as references:
@@ -17,6 +18,7 @@
 local sys = require "vm.sys"
 local units = require "base.units"
 local place = require "mirror.place"
+local rates = require "mirror.rates"
 
 local M = {}
 
@@ -73,6 +75,10 @@ local function memory(value)
   return nil, "is at least 1MiB"
 end
 
+local function rate(value)
+  return rates.bytes(tostring(value))
+end
+
 local function flag(value)
   if type(value) == "boolean" then return value end
   return nil, "is true or false"
@@ -96,7 +102,8 @@ end
 local READ = {
   name = name, from = side, to = side, topics = patterns, except = patterns,
   names = names, offsets = choice(M.OFFSETS), configs = choice(M.CONFIGS),
-  acls = choice(M.ACLS), memory = memory, metrics = address, group = flag,
+  acls = choice(M.ACLS), memory = memory, rate = rate, metrics = address,
+  group = flag,
   format = function(value) return value end, -- place has looked at it
 }
 
@@ -105,7 +112,8 @@ local function from_options(opts, given)
   local said = {
     name = given, topics = opts.topics, except = opts.except,
     offsets = opts.offsets, configs = opts.configs, acls = opts.acls,
-    memory = opts.memory, metrics = opts.metrics, group = opts.group,
+    memory = opts.memory, rate = opts.rate, metrics = opts.metrics,
+    group = opts.group,
     names = opts.prefix and { prefix = opts.prefix } or nil,
   }
   for _, at in ipairs { "from", "to" } do

@@ -138,6 +138,8 @@ M.words = {
       { name = "acls", kind = "choice", default = "none",
         values = { "none", "copied" }, phase = "run",
         desc = "whether the source's ACLs are copied to the target" },
+      { name = "rate", kind = "rate", phase = "run",
+        desc = "bytes it may read per second, such as \"20MiB/s\"" },
       { name = "engine", kind = "choice", default = "tranship",
         values = { "tranship", "mirrormaker2" }, phase = "run",
         desc = "what copies" },

@@ -170,6 +170,7 @@ static void close_all(tsh_mirror *mirror) {
       tsh_mirror__flow_drop(mirror->table[i]);
   tsh_mirror__sweep_links(mirror);
   tsh_mirror__progress_stop(mirror);
+  tsh_mirror__rate_stop(mirror);
   tsh_bell_close(mirror->bell);
 }
 
@@ -299,6 +300,7 @@ static shared *new_shared(const tsh_mirror_options *options) {
   shared->events_end = &shared->events;
   shared->rung = options->rung;
   shared->user = options->user;
+  tsh_mirror__limit_rate(shared, options->rate);
   shared->memory = options->memory > 0 ? options->memory : DEFAULT_MEMORY;
   if (shared->memory < LEAST_MEMORY)
     shared->memory = LEAST_MEMORY;

@@ -4,6 +4,7 @@
  *   of them has which flow; flow.c: the flows
  *   link.c: brokers, and connections to them
  *   reader.c: which flows are fetched when, on which connection
+ *   rate.c: how much may be fetched per second
  *   intake.c: a flow's piece of a Fetch reply -> entries
  *   merge.c: small neighbours in a flow's queue -> one entry
  *   writer.c: entries -> Produce requests, several flows in each
@@ -161,6 +162,13 @@ struct target {
 
 typedef struct route route;
 
+/* rate.c: bytes per second that fetches may bring. */
+typedef struct token_bucket {
+  int64_t rate;      /* 0: no limit */
+  int64_t bytes;     /* to be spent; below zero: a debt */
+  int64_t filled_us; /* when */
+} token_bucket;
+
 /* What the workers share with each other and with the owner. */
 typedef struct shared {
   size_t memory;
@@ -171,6 +179,7 @@ typedef struct shared {
   pthread_mutex_t lock; /* of what follows, and of all commands */
   void (*rung)(void *user);
   void *user;
+  token_bucket bucket;
   route **routes;
   size_t route_size, route_count;
   tsh_mirror_event *events, **events_end;
@@ -191,6 +200,7 @@ struct tsh_mirror {
   size_t held; /* bytes promised to fetches or kept */
   struct flow_list dirty;
   tsh_timer *progress;
+  tsh_timer *pause; /* of fetching, while the rate is used up; or NULL */
   tsh_aborted aborted;
   tsh_records records;
   tsh_builder builder;
@@ -269,6 +279,17 @@ void tsh_mirror__want_fetch(flow *flow, bool at_once);
 void tsh_mirror__no_fetch(flow *flow);
 void tsh_mirror__pump_source(source *source);
 void tsh_mirror__pump_sources(tsh_mirror *mirror);
+
+/* rate.c. Bytes that may be asked for now; 0: none before `wait_ms`. */
+void tsh_bucket_init(token_bucket *bucket, int64_t rate, int64_t now_us);
+size_t tsh_bucket_allows(token_bucket *bucket, int64_t now_us,
+                         uint64_t *wait_ms);
+void tsh_bucket_spend(token_bucket *bucket, size_t bytes);
+/* The same for a worker: 0 bytes, and it pumps again when there are some. */
+void tsh_mirror__limit_rate(shared *shared, int64_t rate);
+size_t tsh_mirror__allowed(tsh_mirror *mirror);
+void tsh_mirror__fetched(tsh_mirror *mirror, size_t bytes);
+void tsh_mirror__rate_stop(tsh_mirror *mirror);
 
 /* bounds.c: log start and end, into the flow's STOPPED. */
 void tsh_mirror__ask_bounds(flow *flow, tsh_conn *conn);

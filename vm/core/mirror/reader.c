@@ -144,7 +144,7 @@ static void fail(fetch *asked, const tsh_err *err) {
   forget(asked);
 }
 
-/* False when there is no memory for it now. */
+/* False when there is no memory for it now, or the rate is used up. */
 static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
                   int32_t wait_ms) {
   tsh_mirror *mirror = lane->source->mirror;
@@ -154,7 +154,9 @@ static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
   if (count++ == most)
     break;
   count = count > most ? most : count;
-  size_t promised = promise(mirror, bytes);
+  size_t allowed = tsh_mirror__allowed(mirror);
+  size_t promised =
+      allowed == 0 ? 0 : promise(mirror, bytes < allowed ? bytes : allowed);
   if (promised == 0)
     return false;
   fetch *asked = calloc(1, sizeof *asked + count * sizeof(flow *));
@@ -312,6 +314,7 @@ static void replied(void *user, const tsh_reply *reply) {
     tsh_mirror__pump_source(source);
     return;
   }
+  tsh_mirror__fetched(mirror, reply->size);
   tsh_err err = {0};
   chunk *chunk = tsh_mirror__chunk_new(mirror, reply->body, reply->size);
   int status = chunk == NULL ? tsh_err_set(&err, TSH_NO_MEMORY, "mirror", 0,

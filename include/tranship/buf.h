@@ -20,6 +20,8 @@ typedef struct tsh_buf {
 void tsh_buf_init(tsh_buf *buf, size_t limit);
 /* Frees the bytes; the buffer is empty and usable again. */
 void tsh_buf_fini(tsh_buf *buf);
+/* The same, and nothing of them stays in memory. */
+void tsh_buf_wipe(tsh_buf *buf);
 void tsh_buf_add(tsh_buf *buf, const void *bytes, size_t length);
 void tsh_buf_add_string(tsh_buf *buf, const char *text);
 void tsh_buf_format(tsh_buf *buf, const char *format, ...)

@@ -20,6 +20,12 @@ void tsh_buf_fini(tsh_buf *buf) {
   tsh_buf_init(buf, limit);
 }
 
+void tsh_buf_wipe(tsh_buf *buf) {
+  if (buf->data != NULL)
+    explicit_bzero(buf->data, buf->capacity);
+  tsh_buf_fini(buf);
+}
+
 char *tsh_buf_reserve(tsh_buf *buf, size_t length) {
   size_t capacity = buf->capacity ? buf->capacity : FIRST_CAPACITY;
   char *data;

@@ -23,4 +23,24 @@ function M.decode(text) end
 ---@return T
 function M.array(t) end
 
+--- Views are trees of C that are read like tables: fields, #, pairs, ipairs.
+-- They cannot be changed. What they hide (a Secret's data) is seen as secrets.
+---@param value any
+---@return boolean
+function M.is_view(value) end
+
+--- Whether it is a view of an array.
+---@param value any
+---@return boolean
+function M.is_array(value) end
+
+--- A table of a view, all the way down; anything else comes back as it is.
+---@param value any
+---@return any
+function M.copy(value) end
+
+--- Whether two views say the same, what they hide included.
+---@return boolean
+function M.equal(a, b) end
+
 return M

@@ -20,6 +20,7 @@ local KNOWN_TO = {
   { "^lualib%.h$", "^vm/host%.c$" },
   { "^librdkafka/", "^vm/core/kafka" },
   { "^jansson%.h$", "^vm/core/json%.[ch]$" },
+  { "^yaml%.h$", "^vm/core/yaml%.c$" },
   { "^histedit%.h$", "^vm/core/edit", "^vm/bind/edit" },
   { "^curl/", "^vm/core/http" },
   { "^lz4", "^vm/core/wire/" }, { "^zstd", "^vm/core/wire/" },
@@ -65,12 +66,13 @@ end)
 local MAY = {
   base = { "vm", "base" },
   kafka = { "vm", "base", "kafka", "runbook.goal" },
-  mirror = { "vm", "base", "kafka", "mirror", "runbook.goal" },
-  app = { "vm", "base", "kafka", "app", "runbook.goal" },
-  runbook = { "vm", "base", "kafka", "mirror", "app", "runbook" },
-  repl = { "vm", "base", "kafka", "mirror", "app", "runbook", "repl",
+  kube = { "vm", "base", "kube", "runbook.goal" },
+  mirror = { "vm", "base", "kafka", "kube", "mirror", "runbook.goal" },
+  app = { "vm", "base", "kafka", "kube", "app", "runbook.goal" },
+  runbook = { "vm", "base", "kafka", "kube", "mirror", "app", "runbook" },
+  repl = { "vm", "base", "kafka", "kube", "mirror", "app", "runbook", "repl",
     "cmd.explain" }, -- one explanation of codes and words, told in both
-  cmd = { "vm", "base", "kafka", "mirror", "app", "runbook", "repl", "cmd" },
+  cmd = { "vm", "base", "kafka", "kube", "mirror", "app", "runbook", "repl", "cmd" },
 }
 
 local function is_within(module, part)

@@ -73,5 +73,8 @@ uint8_t **tsh_bind_bytes(lua_State *L);
  * through which a sink opens a secret; bytes stay valid while it is on the
  * stack. Returns NULL when the value is neither. */
 const char *tsh_bind_secret(lua_State *L, int index, size_t *length);
+/* Pushes a secret with these bytes; returns 1. */
+int tsh_bind_push_secret(lua_State *L, const char *bytes, size_t length,
+                         const char *label);
 
 #endif

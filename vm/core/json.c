@@ -1,9 +1,32 @@
 /* JSON text to trees and back. */
 #include "json.h"
 
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Trees may hold secrets, and nobody knows which nodes: all are wiped. */
+static void wiping_free(void *p) {
+  if (p != NULL)
+    explicit_bzero(p, malloc_usable_size(p));
+  free(p);
+}
+
+static void wipe_from_now_on(void) {
+  json_set_alloc_funcs(malloc, wiping_free);
+}
+
+void tsh_json_wipe(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  pthread_once(&once, wipe_from_now_on);
+}
+
 int tsh_json_read(json_t **out, const char *text, size_t length, tsh_err *err) {
   json_error_t why;
 
+  tsh_json_wipe();
   *out = json_loadb(text, length,
                     JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL,
                     &why);

@@ -67,20 +67,19 @@ local function check(g)
   end)
 end
 
-local function send_start(bridge, as)
+local function send_start(bridge)
   if place.holder(bridge.name) then return true end
-  local from = bridge.from:_side()
-  from.login = as or from.login
-  local path, secrets = place.write_config {
-    name = bridge.name, from = from, to = bridge.to:_side(),
+  local path, why = place.write_config {
+    name = bridge.name, from = bridge.from, to = bridge.to,
   }
-  if not path then return nil, secrets end
-  local pid, why = place.launch(bridge.name, secrets)
+  if not path then return nil, why end
+  local pid
+  pid, why = place.launch(bridge.name)
   if not pid then return nil, why end
   return { pid = pid }
 end
 
-local function start_engine(bridge, as)
+local function start_engine(bridge)
   if place.holder(bridge.name) then return true end
   return effect.perform {
     primitive = "process.start", resume = "set",
@@ -89,7 +88,7 @@ local function start_engine(bridge, as)
       .. "mirror)"):format(bridge.name),
     args = { log = place.path(bridge.name, "log") },
     before = "not running", after = "running", undo = "stop it",
-    send = function() return send_start(bridge, as) end,
+    send = function() return send_start(bridge) end,
   }
 end
 
@@ -141,7 +140,7 @@ local function apply(g)
   local bridge = g.bridge
   local ok, why = founding.found(bridge)
   if not ok then return nil, why end
-  ok, why = start_engine(bridge, g.as)
+  ok, why = start_engine(bridge)
   if not ok then return nil, why end
   if answer.is_planning() then return true end
   return await_running(bridge)
@@ -150,11 +149,7 @@ end
 return {
   name = "open",
   title = "{bridge} is open",
-  takes = {
-    { name = "bridge", kind = "bridge", desc = "the bridge" },
-    { name = "as", kind = "login", optional = true,
-      desc = "how the engine logs in to the source; default: as the run does" },
-  },
+  takes = { { name = "bridge", kind = "bridge", desc = "the bridge" } },
   check = check,
   apply = apply,
   verify = check,

@@ -5,7 +5,6 @@ local sys = require "vm.sys"
 local ledger = require "mirror.ledger"
 local names = require "mirror.names"
 local place = require "mirror.place"
-local rates = require "mirror.rates"
 
 local M = {}
 
@@ -244,16 +243,15 @@ function M.status(bridge)
   end
   local wanted = book.wanted and book.wanted.state or "open"
   local status = { open = wanted ~= "closed", log = place.path(bridge.name,
-    "log"), partitions = M.progress(bridge), rate = book.bridge.rate }
+    "log"), partitions = M.progress(bridge) }
   status.alive, status.pid, status.host = is_alive(bridge, book)
   local answer = M.lag(bridge, {})
   status.lag = answer and answer.seen
   local lag = status.lag and (", %d records behind"):format(status.lag) or ""
   if status.alive then
     status.stop = ("kill %d"):format(status.pid)
-    status.text = ("bridge %s copies on (process %d on %s%s%s); to stop it: %s")
-      :format(bridge.name, status.pid, status.host, rates.told(status.rate),
-        lag, status.stop)
+    status.text = ("bridge %s copies on (process %d on %s%s); to stop it: %s")
+      :format(bridge.name, status.pid, status.host, lag, status.stop)
   elseif status.open then
     status.start = ("tranship mirror --config %s"):format(
       place.path(bridge.name, "json"))

@@ -75,10 +75,9 @@ M.words = {
       { name = "bootstrap", kind = "text", required = true, phase = "declare",
         desc = "addresses: \"host:9092,host2:9092\"" },
       { name = "login", kind = "login", phase = "run",
-        desc = "scram, plain, certificate or token" },
+        desc = "scram, plain or certificate" },
       { name = "ca", kind = "any", phase = "run",
-        desc = "PEM text of the authorities that signed the brokers' "
-          .. "certificates, or a secret parameter" },
+        desc = "PEM text of the authority that signed the brokers' certificates" },
       { name = "tls", kind = "flag", phase = "run",
         desc = "talk TLS; default: yes with ca or certificate" },
       { name = "id", kind = "text", phase = "check",
@@ -138,8 +137,6 @@ M.words = {
       { name = "acls", kind = "choice", default = "none",
         values = { "none", "copied" }, phase = "run",
         desc = "whether the source's ACLs are copied to the target" },
-      { name = "rate", kind = "rate", phase = "run",
-        desc = "bytes it may read per second, such as \"20MiB/s\"" },
       { name = "engine", kind = "choice", default = "tranship",
         values = { "tranship", "mirrormaker2" }, phase = "run",
         desc = "what copies" },
@@ -262,16 +259,11 @@ M.words = {
         desc = "PEM text or a secret parameter" },
       { name = "key", position = 2, kind = "secret", required = true,
         desc = "a secret parameter" },
-      { name = "key_password", kind = "secret",
-        desc = "opens the key; a secret parameter" },
     },
   },
   token = {
-    desc = "a bearer token, by SASL OAUTHBEARER",
-    fields = {
-      { name = "command", position = 1, kind = "list", required = true,
-        desc = "a program and its arguments; what it prints is the token" },
-    },
+    desc = "a bearer token", unbuilt = "use scram, plain or certificate",
+    fields = {},
   },
 }
 

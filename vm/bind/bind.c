@@ -113,10 +113,8 @@ void tsh_bind_class(lua_State *L, const tsh_class *cls) {
   lua_pop(L, 1);
 }
 
-enum { VALUES = 2 }; /* Lua values that a handle may hold on to */
-
 void *tsh_bind_new(lua_State *L, const tsh_class *cls) {
-  header *h = lua_newuserdatauv(L, offsetof(header, body) + cls->size, VALUES);
+  header *h = lua_newuserdatauv(L, offsetof(header, body) + cls->size, 1);
 
   memset(h, 0, offsetof(header, body) + cls->size);
   h->cls = cls;

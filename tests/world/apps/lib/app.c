@@ -127,6 +127,25 @@ void app_set(rd_kafka_conf_t *conf, const char *name, const char *value) {
     app_die("%s", why);
 }
 
+/* Who the program is, as a pod is told it: from its environment, which comes
+ * from Secrets. */
+static void set_login(rd_kafka_conf_t *conf) {
+  static const struct {
+    const char *variable, *setting;
+  } known[] = {{"KAFKA_PROTOCOL", "security.protocol"},
+               {"KAFKA_CA", "ssl.ca.pem"},
+               {"KAFKA_CERTIFICATE", "ssl.certificate.pem"},
+               {"KAFKA_KEY", "ssl.key.pem"},
+               {"KAFKA_MECHANISM", "sasl.mechanisms"},
+               {"KAFKA_USER", "sasl.username"},
+               {"KAFKA_PASSWORD", "sasl.password"}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    const char *value = getenv(known[i].variable);
+    if (value && *value)
+      app_set(conf, known[i].setting, value);
+  }
+}
+
 rd_kafka_conf_t *app_conf(const struct options *options) {
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   app_set(conf, "bootstrap.servers", options->bootstrap);
@@ -136,6 +155,7 @@ rd_kafka_conf_t *app_conf(const struct options *options) {
   app_set(conf, "reconnect.backoff.max.ms", "500");
   app_set(conf, "log.connection.close", "false");
   app_set(conf, "log_level", "3");
+  set_login(conf);
   return conf;
 }
 

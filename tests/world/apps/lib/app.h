@@ -43,7 +43,9 @@ _Noreturn void app_die(const char *format, ...)
 
 void app_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 
-/* A configuration with bootstrap servers, client id and quiet reconnects. */
+/* A configuration with bootstrap servers, client id, quiet reconnects, and the
+ * login of KAFKA_PROTOCOL, _CA, _CERTIFICATE, _KEY, _MECHANISM, _USER,
+ * _PASSWORD. */
 rd_kafka_conf_t *app_conf(const struct options *options);
 
 /* Opens a client that owns `conf`; exits when librdkafka refuses it. */

@@ -90,7 +90,8 @@ function M.reconcile(op, kafka)
   local own, clients = ensure_authority(op, kafka, "cluster-ca"),
     ensure_authority(op, kafka, "clients-ca")
   local node = broker_of(op, kafka)
-  if node:match(spec, { cluster_crt = own.crt, cluster_key = own.key, clients_crt = clients.all }) then
+  local pki = { cluster_crt = own.crt, cluster_key = own.key, clients_crt = clients.all }
+  if node:match(spec, pki) then
     op:say("%s: the broker was started with new settings", name)
   end
   local id = op:client(name):cluster().id

@@ -16,7 +16,9 @@ local ITERATIONS = 4096
 local function must(value, why)
   if value == nil then failure.raise("KafkaError", "%s", why.message or tostring(why)) end
   for _, item in ipairs(type(value) == "table" and value or {}) do
-    if type(item) == "table" and item.err then failure.raise("KafkaError", "%s", item.err.message) end
+    if type(item) == "table" and item.err then
+      failure.raise("KafkaError", "%s", item.err.message)
+    end
   end
   return value
 end
@@ -128,8 +130,8 @@ function M.reconcile(op, user, cluster)
   if spec.authorization then
     fit_acls(client, user, wanted_acls(user))
   elseif user.spec.authorization then
-    failure.raise("InvalidResourceException", "authorization is on for the user, and off for Kafka %s",
-      cluster)
+    failure.raise("InvalidResourceException",
+      "authorization is on for the user, and off for Kafka %s", cluster)
   end
   fit_quotas(op, user, cluster, user.spec.quotas or {})
   if data then
@@ -146,7 +148,8 @@ function M.forget(op, user, cluster)
   fit_acls(client, user, {})
   fit_quotas(op, user, cluster, {})
   if kind_of(user) == "scram-sha-512" then
-    must(client:alter_users { { name = user.metadata.name, mechanism = "SCRAM-SHA-512", delete = true } })
+    must(client:alter_users { { name = user.metadata.name, mechanism = "SCRAM-SHA-512",
+      delete = true } })
   end
 end
 

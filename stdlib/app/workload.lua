@@ -8,6 +8,7 @@ local err = require "base.err"
 local groups = require "base.lazy" "app.groups"
 local question = require "base.question"
 local schema = require "base.schema"
+local size = require "base.lazy" "app.size"
 local task = require "vm.task"
 local units = require "base.units"
 
@@ -29,7 +30,8 @@ Workload.__tostring = function(self) return "workload " .. self.name end
 ---@field name string
 ---@field takes fun(value, workload: string): table  checks the field; raises
 ---@field status fun(w, cluster): tranship.Running?, tranship.Err?
----@field start fun(w, cluster): any, tranship.Err?
+---@field start fun(w, cluster, size: integer?): any, tranship.Err?
+---@field size? fun(w, known: integer|false, cluster): integer?, tranship.Err?  of one that runs in copies: how many to start
 ---@field stop fun(w, cluster, within_ms: integer): any, tranship.Err?
 ---@field last_words? fun(w, cluster): string  what it said last, for messages
 
@@ -38,6 +40,8 @@ Workload.__tostring = function(self) return "workload " .. self.name end
 ---@field pid? integer
 ---@field since? integer  wall milliseconds
 ---@field command? string
+---@field size? integer     how many copies, where there can be several
+---@field others? string[]  who else may start or stop it, for people
 
 local OWN = { name = true, group = true, reads = true, writes = true }
 
@@ -352,6 +356,22 @@ local function only_here(self, cluster)
   return true
 end
 
+--- How many copies to start; false of what has no size.
+function Workload:_size(cluster)
+  local driver = self._driver
+  if not driver.size then return false end
+  local known, why = size.to_start(self, cluster, self:_candidates())
+  if known == nil then return nil, why end
+  return driver.size(self, known, cluster)
+end
+
+--- "start x on y, 3 of it; HPA x sizes it too".
+local function summary(self, verb, cluster, number, status)
+  return ("%s %s on %s%s%s"):format(verb, self.name, cluster.name,
+    number and ", size " .. number or "", #(status.others or {}) > 0
+    and "; it may be changed by " .. table.concat(status.others, ", ") or "")
+end
+
 --- Starts it on a cluster; nothing happens if it runs there.
 ---@async
 ---@param given { on: tranship.Cluster }
@@ -364,15 +384,19 @@ function Workload:start(given)
   local alone
   alone, why = only_here(self, cluster)
   if not alone then return nil, why end
+  local number
+  number, why = self:_size(cluster)
+  if number == nil then return nil, why end
+  number = number or nil
   return effect.perform {
     primitive = "workload.start", target = self:_path(cluster), resume = "set",
-    summary = ("start %s on %s"):format(self.name, cluster.name),
-    args = { workload = self.name, cluster = cluster.name },
-    before = { running = false }, after = { running = true },
+    summary = summary(self, "start", cluster, number, status),
+    args = { workload = self.name, cluster = cluster.name, size = number },
+    before = { running = false }, after = { running = true, size = number },
     undo = ("stop %s on %s"):format(self.name, cluster.name),
     send = function()
       context.progress("starting %s on %s", self.name, cluster.name)
-      return self._driver.start(self, cluster)
+      return self._driver.start(self, cluster, number)
     end,
   }
 end
@@ -406,13 +430,17 @@ function Workload:stop(given)
   local stopped, why = self:stopped_on(cluster)
   if not stopped then return nil, why end
   if stopped.ok then return true end
+  local status
+  status, why = self:status(cluster)
+  if not status then return nil, why end
   return effect.perform {
     primitive = "workload.stop", target = self:_path(cluster), resume = "set",
-    summary = ("stop %s on %s"):format(self.name, cluster.name),
+    summary = summary(self, "stop", cluster, status.size, status),
     args = {
       workload = self.name, cluster = cluster.name, within_ms = within_ms,
     },
-    before = { running = true }, after = { running = false },
+    before = { running = true, size = status.size },
+    after = { running = false },
     undo = ("start %s on %s"):format(self.name, cluster.name),
     send = function()
       local until_ms = task.now() + within_ms

@@ -14,6 +14,7 @@ local M = {}
 ---@field overlay? table<string, any>  planned values by target, seen by later reads
 ---@field observed? fun(target: string, value: any)  told of every observation
 ---@field progress? fun(text: string)  one line about what is going on now
+---@field baseline? table  how the world was when the run began
 ---@field read_only? boolean  clients opened in this context refuse writes in C
 
 --- The context of the running coroutine; a bare tool context if none was set.

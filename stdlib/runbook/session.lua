@@ -120,7 +120,7 @@ end
 function Session:context(phase, step, more)
   local made = {
     phase = phase, state = self.folder.root, read_only = phase == "check",
-    run = self.id,
+    run = self.id, baseline = self.state.baseline,
     progress = function(text) self:progress(step, text) end,
   }
   for name, value in pairs(more or {}) do made[name] = value end

@@ -10,7 +10,7 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 
 local HERE = "tests/world/kube/"
-local PATIENCE_MS = 120000
+local PATIENCE_MS = 60000
 
 local M = {}
 local World = {}
@@ -44,16 +44,14 @@ end
 ---@param options? tests.KubeOptions
 function M.start(options)
   local dir = assert(sys.temporary_folder "tranship-kube")
-  local keeper = assert(sys.spawn {
-    args = { HERE .. "keeper", dir, table.unpack(settings(options)) },
-    stdin = "pipe", stdout = "pipe", stderr = "inherit",
-  })
-  local self = setmetatable({ dir = dir, _keeper = keeper }, World)
-  self.kubeconfig = keeper:read()
-  if not self.kubeconfig then
+  local self = setmetatable({ dir = dir }, World)
+  local ok, said = pcall(run, { HERE .. "server", "up", dir,
+    "OWNER=" .. sys.pid(), table.unpack(settings(options)) })
+  if not ok then
     self:stop()
-    error("the API server did not start", 0)
+    error(said, 0)
   end
+  self.kubeconfig = said:gsub("%s+$", "")
   self._kubectl = run { HERE .. "build", "where" }:gsub("%s+$", "") .. "/kubectl"
   self.server = sys.read_file(self.kubeconfig):match 'server: "([^"]+)"'
   return self
@@ -67,11 +65,7 @@ function M.with(body, options)
 end
 
 ---@async
-function World:stop()
-  self._keeper:close_stdin()
-  self._keeper:wait()
-  self._keeper:close()
-end
+function World:stop() run { HERE .. "server", "down", self.dir } end
 World.__close = World.stop
 
 --- The kubeconfig of `admin`, `token` (tranship), `nobody`, or `late` (expired).
@@ -147,7 +141,7 @@ function World:request(path, options)
     add("-H", "Content-Type: " .. (options.type or "application/json"),
       "--data-binary", options.body)
   end
-  local body, code = run { args = words, input = config }:match "^(.*)\n(%d+)$"
+  local body, code = run { args = words, input = config }:match "^(.*)\n(%d+)%s*$"
   return math.tointeger(tonumber(code)), body
 end
 

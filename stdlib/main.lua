@@ -23,7 +23,7 @@ local commands = {
   { "repl", "explore clusters and runbooks, reading only" },
   { "app", "start, stop and look at workloads" },
   { "mirror", "run the engine of a bridge" },
-  { "verify", "prove again what a run carried" },
+  { "verify", "compare both clusters; prove again what a run carried" },
   { "translate", "say where positions lie on the other cluster" },
   { "mm2", "read a MirrorMaker 2 flow, and what its offsets are worth" },
 }

@@ -5,23 +5,30 @@ local err = require "base.err"
 local flags = require "base.options"
 local json = require "vm.json"
 local sys = require "vm.sys"
+local task = require "vm.task"
+local bridges = require "runbook.bridges"
 local command = require "runbook.command"
 
 local M = {
   name = "verify",
   summary = "Prove again what a run or a bridge has claimed.",
-  usage = "tranship verify certificates RUN",
+  usage = "tranship verify data BRIDGE|FILE | certificates RUN",
   examples = {
+    "tranship verify data event-bus             every record of both clusters",
+    "tranship verify data bus.lua --sample 1%   slices of them, and says so",
     "tranship verify certificates 7f3a     the positions a run carried",
     "tranship verify certificates 7f3a -o json",
   },
   options = flags.join({
     { name = "output", short = "o", kind = "value", value = "KIND",
       choices = { "table", "json" }, help = "how to print" },
-  }),
+    { name = "sample", kind = "value", value = "SHARE",
+      help = "data: compare this share only, such as 1%" },
+  }, bridges.options, flags.loading),
 }
 
 local DIFFERS = 1
+local TOLD_EVERY_MS = { terminal = 200, file = 10000 }
 
 local function counted(items)
   local counts = { holds = 0, broken = 0, ["cannot be checked"] = 0 }
@@ -79,7 +86,52 @@ local function certificates(opts, name)
   return counts.broken > 0 and DIFFERS or 0
 end
 
-local VERBS = { certificates = certificates }
+--- Prints progress: over itself at a terminal, a line now and then elsewhere.
+local function teller()
+  local terminal = sys.isatty(2)
+  local last = task.now()
+  return function(text)
+    local every = TOLD_EVERY_MS[terminal and "terminal" or "file"]
+    if task.now() - last < every then return end
+    last = task.now()
+    sys.errout(terminal and ("\r\27[K%s"):format(text) or text .. "\n")
+  end, function() if terminal then sys.errout "\r\27[K" end end
+end
+
+local function compare(bridge, opts)
+  local book, why = bridge:open_ledger()
+  if not book then return command.refused(why) end
+  bridges.adopt(bridge, book)
+  local tell, clear = teller()
+  context.get().progress = tell
+  local answer
+  answer, why = bridge:same_records { sample = opts.sample }
+  clear()
+  if not answer then return command.refused(why) end
+  if opts.output == "json" then
+    command.print_json { format = 1, ok = answer.ok, text = answer.text,
+      seen = answer.seen }
+  else
+    sys.out(answer.text .. "\n")
+  end
+  return answer.ok and 0 or DIFFERS
+end
+
+local function data(opts, name)
+  local bridge, why = bridges.find(opts, name)
+  if not bridge then return why and command.refused(why) or command.WRONG end
+  if not bridge.from then
+    return command.refused "both clusters are read; --bootstrap-to is not enough"
+  end
+  local ran, code = pcall(compare, bridge, opts)
+  bridge:close()
+  bridge.from:close()
+  bridge.to:close()
+  if not ran then error(code, 0) end
+  return code
+end
+
+local VERBS = { data = data, certificates = certificates }
 
 function M.run(opts, args)
   local verb = VERBS[args[1]]

@@ -228,7 +228,11 @@ M.same_topics = deferred(function() return "the same topics" end,
   function(...) return readings.same_topics(...) end)
 
 --- Is every record on both sides the same? Compares everything.
-M.same_records = deferred(function() return "the same records" end,
+-- `road:same_records { sample = "1%" }` compares a share of them, and says so.
+M.same_records = deferred(function(options)
+  return options.sample and ("the same records (a sample of %s)")
+    :format(tostring(options.sample)) or "the same records"
+end,
   function(...) return verify.same_records(...) end)
 
 --- How far each partition is, as the engine wrote it last.

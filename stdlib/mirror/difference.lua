@@ -1,8 +1,8 @@
 --- The difference between two stretches of log that should be the same. Digests
--- made in C over the wire decide; where they differ, the stretch is cut down to
--- the first record that differs, and that one is shown side by side.
--- A range is { bridge, topic, partition, name, same, lo, hi }; name, lo and hi
--- are by side.
+-- made in C over the wire decide, slice by slice; where they differ, the slice is
+-- cut down to the first record that differs, and that one is shown side by side.
+-- A range is { bridge, topic, partition, name, same, lo, hi, slices }; name, lo
+-- and hi are by side, and so are those of each slice.
 
 local digest = require "vm.digest"
 local err = require "base.err"
@@ -11,8 +11,10 @@ local proof = require "mirror.proof"
 
 local M = {}
 
+local BUCKETS = 1024  -- that keys are spread over
+local LOOKS = 3       -- at a key that differs: the cleaner may be at work
+
 local CHUNKS = { 20000, 500, 10 } -- records; each cuts the one before
-local OTHER = { from = "to", to = "from" }
 
 local function id_of(range) return range.topic .. "/" .. range.partition end
 
@@ -137,22 +139,33 @@ local function bisect(range, chunk)
   return pinpoint(narrow, chunk)
 end
 
---- Compares one range; a difference, or nil and how much was compared.
-function M.plain(range)
-  if range.same then
-    local batches = both(range, { mode = "batches", chunk = CHUNKS[1],
-      with_offsets = true })
-    if batches and not first_difference(batches) then
-      return nil, count(batches.from)
-    end
-  end
-  local found, why = both(range, { mode = "records", chunk = CHUNKS[1],
+--- A slice of the range, as a range of its own.
+local function slice_of(range, slice)
+  return setmetatable({ lo = slice.lo, hi = slice.hi }, { __index = range })
+end
+
+--- Are whole batches the same? Where they are not, batches were divided anew on
+-- the way, and the rest of the range is not tried.
+local function same_batches(range, slice)
+  if range.batches_differ then return nil end
+  local found, why = both(slice, { mode = "batches", chunk = CHUNKS[1],
+    with_offsets = range.same })
+  if not found then return nil, why end
+  if not first_difference(found) then return count(found.from) end
+  range.batches_differ = true
+end
+
+local function plain_slice(range, slice)
+  local same, why = same_batches(range, slice)
+  if same or why then return nil, same, why end
+  local found
+  found, why = both(slice, { mode = "records", chunk = CHUNKS[1],
     with_offsets = range.same })
   if not found then return nil, nil, why end
   local chunk = first_difference(found)
   if not chunk then return nil, count(found.from) end
   local where
-  where, why = bisect(range, chunk)
+  where, why = bisect(slice, chunk)
   if not where then return nil, nil, why or err.new {
     kind = "conflict", origin = "bridge", message = id_of(range)
       .. ": digests differ, but the records read were the same",
@@ -160,41 +173,95 @@ function M.plain(range)
   return where
 end
 
---- The newest value of each key, and how many keys.
-local function final_values(range, side)
-  local list, why = read_all(range, side, range.lo[side], range.hi[side])
-  if not list then return nil, why end
-  local last = {}
-  for _, rec in ipairs(list) do
-    if rec.key then last[rec.key] = rec.value and rec or nil end
+--- Compares one range up to its first difference; that one, or nil and how many
+-- records are the same.
+---@param told fun(offsets: integer)  how many more were compared
+function M.plain(range, told)
+  local sum = 0
+  for _, slice in ipairs(range.slices) do
+    local where, same, why = plain_slice(range, slice_of(range, slice))
+    if where or why then return where, nil, why end
+    sum = sum + same
+    told(slice.hi.from - slice.lo.from)
   end
-  return last
+  return nil, sum
+end
+
+local function hash_of(bucket)
+  return bucket and bucket.records > 0 and bucket.hash or nil
+end
+
+--- The first bucket that differs, the keys of it by side.
+local function keys_that_differ(range)
+  local found, why = both(range, { mode = "compacted", buckets = BUCKETS })
+  if not found then return nil, why end
+  local same = count(found.from)
+  for index = 1, BUCKETS do
+    if hash_of(found.from[index]) ~= hash_of(found.to[index]) then
+      found, why = both(range, { mode = "compacted", buckets = BUCKETS,
+        bucket = index })
+      if not found then return nil, why end
+      return { from = found.from.keys or {}, to = found.to.keys or {} }
+    end
+  end
+  return same
+end
+
+--- The first key that has another final value on the other side.
+local function first_key(keys)
+  local there = {}
+  for _, key in ipairs(keys.to) do there[key.key] = key end
+  for _, key in ipairs(keys.from) do
+    local other = there[key.key]
+    there[key.key] = nil
+    if not other or other.hash ~= key.hash then
+      return { key = key.key, from = key, to = other }
+    end
+  end
+  for _, key in ipairs(keys.to) do
+    if there[key.key] then return { key = key.key, to = key } end
+  end
+end
+
+local function one_record(range, side, key)
+  if not key then return nil end
+  local list, why = read_all(range, side, key.offset, key.offset + 1)
+  return list and list[1], why
+end
+
+local function show_key(range, found)
+  local here, there = one_record(range, "from", found.from),
+    one_record(range, "to", found.to)
+  local part = here and there and proof.difference(here, there) or "presence"
+  return { part = part, from = show(here), to = show(there),
+    offset = here and here.offset, other_offset = there and there.offset }
 end
 
 --- Compacted topics: the cleaners of both sides run at different times, so what
--- counts is the final value of each key.
-function M.compacted(range)
-  local found, why = both(range, { mode = "compacted" })
-  if not found then return nil, nil, why end
-  if not first_difference(found) then return nil, count(found.from) end
-  local last = {}
-  for _, side in ipairs { "from", "to" } do
-    last[side], why = final_values(range, side)
-    if not last[side] then return nil, nil, why end
-  end
-  for _, side in ipairs { "from", "to" } do
-    for key, rec in pairs(last[side]) do
-      local other = last[OTHER[side]][key]
-      local part = not other and "presence" or proof.difference(rec, other)
-      if part then
-        local here = side == "from" and rec or other
-        local there = side == "from" and other or rec
-        return { part = part, from = show(here), to = show(there),
-          offset = here and here.offset, other_offset = there and there.offset }
-      end
+-- counts is the final value of each key. Beside live traffic a cleaner may have
+-- removed a value for a newer one behind the range: `again` makes it wider, and
+-- only a key that differs every time is a difference.
+---@param again fun(): boolean
+function M.compacted(range, told, again)
+  local before
+  for _ = 1, LOOKS do
+    local keys, why = keys_that_differ(range)
+    if not keys then return nil, nil, why end
+    if math.type(keys) == "integer" then
+      told(range.hi.from - range.lo.from)
+      return nil, keys
+    end
+    local found = first_key(keys)
+    if found and found.key == before then return show_key(range, found) end
+    before = found and found.key
+    if not again() then
+      if found then return show_key(range, found) end
+      break
     end
   end
-  return nil, count(found.from)
+  return nil, nil, err.new { kind = "unsure", origin = "bridge",
+    message = ("%s: keys differ, each look others: writers and cleaners are at "
+      .. "work; look again"):format(id_of(range)) }
 end
 
 return M

@@ -154,6 +154,17 @@ function M:watch(kind, options)
   return watch.open(self, kind, options or {})
 end
 
+--- What tells this cluster from every other: the uid of its kube-system
+-- namespace, or its server's address where that may not be read.
+---@async
+---@return string? id, tranship.Err?
+function M:id()
+  local there, why = self:get("v1/Namespace", "kube-system")
+  if there then return there.metadata.uid end
+  if why.kind ~= "denied" then return nil, why end
+  return self:about().server
+end
+
 --- Whether whoever we are may do something: { ok, want, text }.
 ---@async
 ---@param verb string   "get", "list", "patch", ...

@@ -63,6 +63,7 @@ end
 
 --- Live names of a cluster, kept for a while.
 local function live(session, cluster, what)
+  if kinds.of(cluster) ~= "cluster" then return {} end
   session.kept = session.kept or {}
   local key = cluster.name .. "/" .. what
   local kept = session.kept[key]

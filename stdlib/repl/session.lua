@@ -67,11 +67,13 @@ function Session:add_book(book)
   self.book = book
   local by_title = {}
   for word, list in next, { cluster = book.clusters, workload = book.workloads,
-    bridge = book.bridges } do
+    bridge = book.bridges, kubernetes = book.kubernetes } do
     for _, object in ipairs(list) do
       by_title[word .. "/" .. object.name] = object
       if is_name(object.name) then self.names[object.name] = object end
-      if word == "cluster" then self.clusters[object.name] = object end
+      if word == "cluster" or word == "kubernetes" then
+        self.clusters[object.name] = object
+      end
     end
   end
   for _, call in ipairs(require "runbook.outline".of(book.text).calls) do
@@ -112,7 +114,7 @@ end
 --- Whether an effect is on the unlocked cluster.
 function Session:allows(effect)
   return self.writing
-    and effect.target:find("cluster/" .. self.writing .. "/", 1, true) == 1
+    and effect.target:match "^[^/]+/([^/]+)/" == self.writing
 end
 
 --- Does an effect after showing it, or refuses it.

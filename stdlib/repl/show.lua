@@ -1,6 +1,7 @@
 --- Values as the REPL shows them: lists of records as tables, answers as yes or
 -- no with what was seen, everything sorted, secrets as their names.
 
+local json = require "vm.json"
 local kinds = require "runbook.kinds"
 local question = require "base.question"
 local text = require "base.text"
@@ -168,10 +169,28 @@ local function object_text(value)
   return next(plain) and by_name(plain) or tostring(value)
 end
 
+--- An object of a server in one row; whole it is shown when it stands alone.
+local function object_row(view)
+  local meta = view.metadata
+  if not meta or json.is_array(view) then return json.copy(view) end
+  return { name = meta.name, namespace = meta.namespace, kind = view.kind,
+    since = meta.creationTimestamp, version = meta.resourceVersion }
+end
+
+local function rows_of(list)
+  local rows = {}
+  for i, view in ipairs(list) do rows[i] = object_row(view) end
+  return rows
+end
+
 --- A value as text; several lines when it is a table.
 ---@param value any
 ---@return string
 function M.text(value)
+  if json.is_view(value) then return json.encode(value, { indent = 2 }) end
+  if type(value) == "table" and json.is_view(value[1]) then
+    value = rows_of(value)
+  end
   if is_scalar(value) then return tostring(value) end
   if is_object(value) then return object_text(value) end
   if is_answer(value) then return answer_text(value) end
@@ -196,6 +215,7 @@ end
 ---@return any
 function M.plain(value, depth)
   depth = depth or 0
+  if json.is_view(value) then value = json.copy(value) end
   if type(value) == "userdata" or type(value) == "function" then
     return tostring(value)
   elseif type(value) ~= "table" then

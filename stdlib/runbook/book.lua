@@ -14,6 +14,7 @@ local M = {}
 ---@field fingerprint string
 ---@field params table<string, table>
 ---@field clusters table[]
+---@field kubernetes table[]
 ---@field workloads table[]
 ---@field bridges table[]
 ---@field items table[]           steps, parallels and lines, in order
@@ -130,7 +131,7 @@ function M.of(d, fingerprint)
     name = own.name, version = own.version, owner = own.owner,
     order = own.order, file = d.file, text = d.sources[d.file],
     sources = d.sources, fingerprint = fingerprint, params = d.params,
-    clusters = d.clusters, workloads = d.workloads, bridges = d.bridges,
+    kubernetes = d.kubernetes, clusters = d.clusters, workloads = d.workloads, bridges = d.bridges,
     items = d.items, steps = d.steps, by_id = d.by_id,
   }
 end

@@ -31,7 +31,7 @@ function M.new(options)
     file = options.file, sources = options.sources,
     given = options.given or {}, lenient = options.lenient or false,
     problems = {}, tokens = {}, strangers = {}, items = {}, params = {}, fields = {},
-    clusters = {}, workloads = {}, bridges = {}, names = {}, goals = {},
+    clusters = {}, kubernetes = {}, workloads = {}, bridges = {}, names = {}, goals = {},
   }, Declaration)
 end
 

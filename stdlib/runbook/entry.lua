@@ -24,6 +24,11 @@ function M.cluster_ids(session, book)
       ids[cluster.name] = id
     end
   end
+  for _, kube in ipairs(book.kubernetes or {}) do
+    local id, why = session:reading(nil, kube.id, kube)
+    if not id then return nil, why end
+    ids["kubernetes " .. kube.name] = id
+  end
   return ids
 end
 

@@ -146,7 +146,7 @@ function M.text(d)
     writer:put("param " .. name .. " " .. param.kind .. "=")
     writer:value(param.secret and tostring(param.from) or param.value)
   end
-  for _, list in ipairs { d.clusters, d.workloads, d.bridges } do
+  for _, list in ipairs { d.kubernetes, d.clusters, d.workloads, d.bridges } do
     for _, object in ipairs(list) do
       writer:put("<" .. kinds.path(object) .. ">")
       writer:table(d.fields[object])

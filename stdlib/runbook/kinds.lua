@@ -7,7 +7,7 @@ local schema = require "base.schema"
 
 local M = {}
 
-local HAS_PATH = { cluster = true, workload = true, bridge = true }
+local HAS_PATH = { kubernetes = true, cluster = true, workload = true, bridge = true }
 
 --- Declared things by value: kind and name, noted by the words.
 local declared = setmetatable({}, { __mode = "k" })
@@ -58,6 +58,7 @@ local function thing(kind, says)
   end)
 end
 
+thing("kubernetes", "a kubernetes")
 thing("cluster", "a cluster")
 thing("workload", "a workload")
 thing("bridge", "a bridge")

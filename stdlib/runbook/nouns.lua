@@ -1,4 +1,5 @@
---- The nouns of a runbook: clusters, workloads, bridges, and how one logs in.
+--- The nouns of a runbook: Kubernetes, clusters, workloads, bridges, and how one
+-- logs in.
 -- Each is built by its own module, which contacts nothing, and sealed.
 
 local declaration = require "runbook.declaration"
@@ -70,15 +71,6 @@ local function driven(fields, where, body)
     "give it process = { \"command\", ... } or hook = { start, stop, status }")
 end
 
-local function unbuilt(word)
-  return function(name)
-    local _, where = word_of.titled(word, type(name) == "string" and name or word)
-    declaration.problem("E0901", where, ("'%s' is not built yet"):format(word),
-      words[word].unbuilt)
-    return kinds.nothing
-  end
-end
-
 local function login_word(word)
   return function(body)
     local where = declaration.here() or {}
@@ -100,7 +92,7 @@ function M.add(d, into)
   into.cluster = noun(d, "cluster", "kafka.cluster", d.clusters)
   into.workload = noun(d, "workload", "app.workload", d.workloads, driven)
   into.bridge = noun(d, "bridge", "mirror.bridge", d.bridges)
-  into.kubernetes = unbuilt "kubernetes"
+  into.kubernetes = noun(d, "kubernetes", "kube.kubernetes", d.kubernetes)
   for _, word in ipairs { "scram", "plain", "certificate", "token" } do
     into[word] = login_word(word)
   end

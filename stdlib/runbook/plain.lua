@@ -51,6 +51,8 @@ function copy(value, depth)
     return text
   elseif kind == "table" then
     return copy_table(value, depth)
+  elseif json.is_view(value) then
+    return copy_table(json.copy(value), depth)
   elseif kind == "userdata" then
     return secret.redact(tostring(value))
   end

@@ -55,7 +55,8 @@ local function facts(run, records)
         journal.hash(json.encode(last))) },
   }
   for name, id in pairs(open.clusters or {}) do
-    rows[#rows + 1] = { "Cluster " .. name, tostring(id) }
+    rows[#rows + 1] = { name:find "^kubernetes " and name
+      or "Cluster " .. name, tostring(id) }
   end
   local params = {}
   for name, param in pairs(open.params or {}) do

@@ -4,7 +4,7 @@
 
 local M = {}
 
-local KUBE = "Kubernetes comes later; give the cluster a bootstrap address"
+local STRIMZI = "Strimzi comes later; give the cluster a bootstrap address"
 
 --- Fields that ask for a yes: of steps and of the point of no return.
 local APPROVE = {
@@ -62,11 +62,17 @@ M.words = {
     desc = "what is given from outside: `name = a.type { ... }`",
   },
   kubernetes = {
-    desc = "a Kubernetes cluster", unbuilt = KUBE,
+    desc = "a Kubernetes cluster, as kubectl would reach it",
     fields = {
-      { name = "kubeconfig", kind = "text", desc = "path of its kubeconfig" },
-      { name = "context", kind = "text", desc = "context in the kubeconfig" },
-      { name = "namespace", kind = "text", desc = "where the objects are" },
+      { name = "kubeconfig", kind = "text", phase = "run",
+        desc = "path of its kubeconfig; default: KUBECONFIG, ~/.kube/config, "
+          .. "then the pod's own account" },
+      { name = "context", kind = "text", phase = "run",
+        desc = "context in the kubeconfig; default: the current one" },
+      { name = "namespace", kind = "text", phase = "run",
+        desc = "where the objects are; default: the context's" },
+      { name = "calls_at_once", kind = "count", min = 1, default = 8,
+        phase = "run", desc = "bounds the load on the API server" },
     },
   },
   cluster = {
@@ -89,11 +95,11 @@ M.words = {
       { name = "calls_at_once", kind = "count", min = 1, default = 8,
         phase = "run", desc = "bounds the load on the cluster" },
       { name = "strimzi", kind = "text", desc = "name of its Kafka resource",
-        unbuilt = KUBE },
+        unbuilt = STRIMZI },
       { name = "on", kind = "any", desc = "the Kubernetes it runs on",
-        unbuilt = KUBE },
+        unbuilt = STRIMZI },
       { name = "listener", kind = "text", desc = "listener of the resource",
-        unbuilt = KUBE },
+        unbuilt = STRIMZI },
     },
   },
   workload = {

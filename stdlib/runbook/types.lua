@@ -42,7 +42,7 @@ local OWN = {
 M.plain = { "text", "count", "duration", "size", "rate", "share", "flag",
   "choice", "pattern", "list", "secret" }
 --- Types that only goals take.
-M.things = { "workload", "cluster", "bridge", "any" }
+M.things = { "workload", "cluster", "kubernetes", "bridge", "any" }
 
 local fields_of = {}
 for _, names in ipairs { M.plain, M.things } do

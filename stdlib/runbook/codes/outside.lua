@@ -170,7 +170,7 @@ end }]],
     title = "not built yet",
     why = "The word or field belongs to the language, and this version does not "
       .. "do it yet. It is refused rather than ignored.",
-    wrong = [[kubernetes "prod" { context = "prod" }]],
-    right = [[cluster "prod" { bootstrap = "prod:9092" }]],
+    wrong = [[workload "greeter" { unit = "greeter.service" }]],
+    right = [[workload "greeter" { process = { "greeter" } }]],
   },
 }

@@ -27,9 +27,15 @@ local function known_settings(cluster)
   return known or {}
 end
 
-local function fit_settings(wanted, known, replication, note)
+--- Of these settings those that can be set there, as they can be set there.
+---@param wanted table<string, string>
+---@param known table<string, any>  names that exist there; empty: not known
+---@param replication? integer
+---@param note fun(format: string, ...)  told of every one that is not carried
+---@return table<string, string>
+function M.settings(wanted, known, replication, note)
   local configs = {}
-  for name, value in pairs(wanted.configs or {}) do
+  for name, value in pairs(wanted) do
     local least, number = LEAST[name], math.tointeger(tonumber(value))
     if OF_ONE_CLUSTER[name] then
       note("%s is not carried: it names brokers", name)
@@ -72,7 +78,7 @@ function M.topics(cluster, wanted, notes)
     fitted[i] = {
       name = topic.name, partitions = topic.partitions, drop = topic.drop,
       replication = replication, exactly = topic.exactly,
-      configs = fit_settings(topic, known, replication, note),
+      configs = M.settings(topic.configs or {}, known, replication, note),
     }
   end
   return fitted

@@ -8,10 +8,13 @@ local mirror = require "vm.mirror"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local err = require "base.err"
+local acls = require "mirror.acls"
 local flow = require "mirror.flow"
 local names = require "mirror.names"
 local once = require "mirror.once"
 local record = require "mirror.record"
+local retention = require "mirror.retention"
+local settings = require "mirror.settings"
 local side = require "mirror.side"
 local survey = require "mirror.survey"
 local topic = require "mirror.topic"
@@ -287,6 +290,27 @@ local function look_round(self)
   end
 end
 
+--- What else is looked at, each at its own pace; a failure is told and passes.
+local CHORES = {
+  { name = "settings", every_ms = 3000, look = settings.follow },
+  { name = "ACLs", every_ms = 5000, look = acls.follow },
+  { name = "retention", every_ms = 5000, look = retention.look },
+}
+local REST = 20 -- a look that took long is followed by a rest so much longer
+
+local function do_chore(self, chore)
+  self.looked:wait()
+  local told
+  while true do
+    local begin = task.now()
+    local ok, why = chore.look(self)
+    local text = not ok and tostring(why) or nil
+    if text and text ~= told then log.warn(chore.name .. ": " .. text) end
+    told = text
+    task.sleep(math.max(chore.every_ms, REST * (task.now() - begin)))
+  end
+end
+
 --- Ends every flow in order, then says goodbye in the topic. A superseded
 -- engine leaves the position to its successor.
 local function leave(self, reason)
@@ -349,6 +373,9 @@ function M:run()
   } } }
   if not ok then return nil, why end
   self:spawn("survey", function() return look_round(self) end)
+  for _, chore in ipairs(CHORES) do
+    self:spawn(chore.name, function() return do_chore(self, chore) end)
+  end
   if self.spec.once then
     self:spawn("once", function() return once.watch(self) end)
   end

@@ -133,7 +133,7 @@ function M:records()
   end
   self.unsaved = {}
   if self.at then
-    self.at.claim = self.engine.generation
+    self.at.claim, self.at.warning = self.engine.generation, self.warning
     list[#list + 1] = { record.key.at(self.topic, self.partition), self.at }
   end
   return list, runs

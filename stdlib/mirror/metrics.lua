@@ -119,6 +119,20 @@ local function add_partitions(page, seen)
     .. "target.", targets)
 end
 
+--- Only partitions that are losing: none, on a good day.
+local function add_races(page, engine)
+  local samples = {}
+  for _, one in pairs(engine.flows) do
+    local forecast = one.race and one.race.forecast
+    if forecast and #samples < MOST_PARTITIONS then
+      samples[#samples + 1] = { forecast.ms / 1000,
+        { topic = one.topic, partition = one.partition } }
+    end
+  end
+  page:family("retention_race_seconds", "gauge", "Time within which the source "
+    .. "may remove records that will not be copied by then.", samples)
+end
+
 local function add_engine(page, engine)
   local counts = engine.counts
   page:map("stops_total", "counter", "Times that the copying of a partition "
@@ -182,6 +196,7 @@ function M.page(engine)
   page:map("halted_partitions", "gauge", "Partitions that stay stopped until "
     .. "somebody acts.", "reason", total.halts)
   add_partitions(page, seen)
+  add_races(page, engine)
   add_engine(page, engine)
   add_copier(page, engine)
   add_process(page)

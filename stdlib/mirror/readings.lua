@@ -5,6 +5,7 @@ local sys = require "vm.sys"
 local ledger = require "mirror.ledger"
 local names = require "mirror.names"
 local place = require "mirror.place"
+local settings = require "mirror.settings"
 
 local M = {}
 
@@ -129,21 +130,6 @@ function M.lag(bridge, options)
   end)
 end
 
---- Settings made on the topics themselves, by topic.
-local function configs_of(cluster, list)
-  if #list == 0 then return {} end
-  local found, why = cluster:client("read"):configs("topic", list)
-  if not found then return nil, why end
-  local own = {}
-  for name, settings in pairs(found) do
-    own[name] = {}
-    for key, setting in pairs(settings) do
-      if setting.source == "topic" then own[name][key] = setting.value end
-    end
-  end
-  return own
-end
-
 local function compare_configs(name, a, b, problems)
   for key, value in pairs(a) do
     if b[key] ~= value then
@@ -160,7 +146,7 @@ local function compare_configs(name, a, b, problems)
 end
 
 --- All topics of the bridge are on both sides, with the same partitions and
--- the same settings of their own.
+-- the same settings of their own, less those that each side decides by itself.
 ---@async
 function M.same_topics(bridge)
   local all, why = bridge.from:client("read"):topics()
@@ -184,13 +170,14 @@ function M.same_topics(bridge)
     end
   end
   local mine, theirs
-  mine, why = configs_of(bridge.from, here)
+  mine, why = settings.own(bridge.from:client "read", here)
   if not mine then return nil, why end
-  theirs, why = configs_of(bridge.to, other)
+  theirs, why = settings.own(bridge.to:client "read", other)
   if not theirs then return nil, why end
+  local settable = other[1] and settings.known(bridge.to:client "read", other[1])
   for index, name in ipairs(here) do
-    compare_configs(name, mine[name] or {}, theirs[other[index]] or {},
-      problems)
+    compare_configs(name, settings.of_copy(mine[name] or {}, settable),
+      settings.compared(theirs[other[index]] or {}), problems)
   end
   return {
     ok = #problems == 0, seen = { topics = #here, problems = problems },
@@ -215,6 +202,7 @@ function M.progress(bridge)
       offsets = one.kind, why = one.why, state = at.state or "preparing",
       text = at.text, source = at.source, target = at.target,
       source_end = at.source_end, reason = at.reason, range = at.range,
+      warning = at.warning,
     }
   end
   return rows
@@ -248,6 +236,13 @@ function M.status(bridge)
   local answer = M.lag(bridge, {})
   status.lag = answer and answer.seen
   local lag = status.lag and (", %d records behind"):format(status.lag) or ""
+  local racing = 0
+  for _, row in ipairs(status.partitions or {}) do
+    if row.warning then racing = racing + 1 end
+  end
+  if racing > 0 then
+    lag = ("%s, %d PARTITIONS LOSE AGAINST RETENTION"):format(lag, racing)
+  end
   if status.alive then
     status.stop = ("kill %d"):format(status.pid)
     status.text = ("bridge %s copies on (process %d on %s%s); to stop it: %s")

@@ -84,12 +84,16 @@ function M.diverged(flow, event, leg)
     event.source_offset)
 end
 
+--- The topic is not the one that was copied: it was made again, or is gone.
 function M.topic_id(flow, event, leg)
   flow:forget()
   local reads = ledger.sides(leg)
+  local side, name = flow:side(reads), flow:name_on(reads)
+  local there = side:describe { name }
+  local what = there and not there[name] and "deleted" or "made again"
   return nil, halt.new("topic_id", { side = reads, from = event.source_offset,
-    to = event.source_offset }, "%s: the topic was made again on %s after "
-    .. "source offset %d", flow.id, flow:side(reads).name,
+    to = event.source_offset }, "%s: the topic was %s on %s after source "
+    .. "offset %d; what was copied stays", flow.id, what, side.name,
     event.source_offset)
 end
 

@@ -4,29 +4,12 @@
 local log = require "vm.log"
 local ledger = require "mirror.ledger"
 local names = require "mirror.names"
+local settings = require "mirror.settings"
 
 local M = {}
 
-local NOT_COPIED = { -- the target decides these
-  ["follower.replication.throttled.replicas"] = true,
-  ["leader.replication.throttled.replicas"] = true,
-}
-
---- Settings that were made on the topic itself.
-local function own_configs(client, name)
-  local found, why = client:configs("topic", { name })
-  if not found then return nil, why end
-  local configs = {}
-  for key, setting in pairs(found[name] or {}) do
-    if setting.source == "topic" and not NOT_COPIED[key] then
-      configs[key] = setting.value
-    end
-  end
-  return configs
-end
-
 local function create(engine, name, shape)
-  local configs, why = own_configs(engine.clients.from, name)
+  local configs, why, notes = settings.for_copy(engine, name)
   if not configs then return nil, why end
   local brokers = 0
   for _ in pairs(engine.sides.to.brokers) do brokers = brokers + 1 end
@@ -40,6 +23,7 @@ local function create(engine, name, shape)
   local problem = why or done[1] and done[1].err
   if problem and problem.kind ~= "exists" then return nil, problem end
   log.info(("created %s with %d partitions"):format(target, shape.count))
+  for _, note in ipairs(notes) do log.info(note) end
   return true
 end
 

@@ -3,6 +3,7 @@
 
 local sys = require "vm.sys"
 local task = require "vm.task"
+local wire = require "vm.wire"
 local bridge = require "mirror.bridge"
 local place = require "mirror.place"
 local context = require "base.context"
@@ -280,6 +281,38 @@ function M:kill_engine(road)
   if not pid then return end
   sys.kill(pid, "KILL")
   while self:engine_pid(road) do task.sleep(5) end
+end
+
+--- Waits until `is_so()` gives a value, and gives it.
+function M:await(what, is_so, within_ms)
+  local deadline = task.now() + (within_ms or 60000)
+  repeat
+    local value = is_so()
+    if value then return value end
+    task.sleep(100)
+  until task.now() > deadline
+  for _, one in ipairs(self.bridges) do self.t.note(self:log(one)) end
+  self.t.fail("never so: " .. what)
+end
+
+--- Bytes a second that clients may produce to a cluster; nil: as they like.
+function M:quota(at, bytes)
+  local host, port = at.bootstrap:match "^(.*):(%d+)$"
+  local conn <close> = self.t.ok(wire.connect { host = host,
+    port = math.tointeger(port), timeout_ms = 20000 })
+  local done = self.t.ok(conn:call("AlterClientQuotas", { Entries = { {
+    Entity = { { EntityType = "client-id" } },
+    Ops = { { Key = "producer_byte_rate", Value = bytes or 0,
+      Remove = not bytes } },
+  } }, ValidateOnly = false }))
+  self.t.equal(done.Entries[1].ErrorCode, 0)
+end
+
+--- One partition's row of the bridge's progress.
+function M:row(road, id)
+  for _, row in ipairs(self.t.ok(road:progress())) do
+    if row.topic .. "/" .. row.partition == id then return row end
+  end
 end
 
 --- What the bridge says of each partition: "same", "mapped", by id.

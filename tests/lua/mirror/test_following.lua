@@ -1,0 +1,86 @@
+--- What of a source follows on the target beside its records: settings, ACLs;
+-- and when retention will have removed what is not copied.
+
+local acls = require "mirror.acls"
+local retention = require "mirror.retention"
+local settings = require "mirror.settings"
+
+local test = ...
+
+test("settings: what belongs to the copy, what fits, what is named", function(t)
+  local notes = {}
+  local kept = settings.of_copy({
+    ["retention.ms"] = "1000", ["min.insync.replicas"] = "2",
+    ["segment.bytes"] = "16384", ["message.timestamp.type"] = "LogAppendTime",
+    ["follower.replication.throttled.replicas"] = "0:1",
+    ["message.timestamp.before.max.ms"] = "5", ["message.format.version"] = "3",
+    ["remote.storage.enable"] = "true", ["cleanup.policy"] = "compact",
+  }, { ["retention.ms"] = true, ["segment.bytes"] = true,
+    ["cleanup.policy"] = true, ["remote.storage.enable"] = true },
+    function(format, ...) notes[#notes + 1] = format:format(...) end)
+  t.equal(kept, { ["retention.ms"] = "1000", ["segment.bytes"] = "1048576",
+    ["cleanup.policy"] = "compact" })
+  local all = table.concat(notes, "\n")
+  for _, part in ipairs { "min.insync.replicas is not carried",
+    "segment.bytes = 16384 becomes 1048576",
+    "message.timestamp.type is not carried", "throttled.replicas is not",
+    "before.max.ms is not carried", "message.format.version is not carried: it "
+      .. "cannot be set there", "remote.storage.enable is not" } do
+    t.ok(all:find(part, 1, true), part .. " in\n" .. all)
+  end
+  t.equal(settings.compared { ["min.insync.replicas"] = "1", a = "b" },
+    { a = "b" })
+end)
+
+local function on(resource_type, name, pattern, more)
+  local one = { resource_type = resource_type, name = name,
+    pattern = pattern or "literal", principal = "User:a", host = "*",
+    operation = "write", permission = "allow" }
+  for key, value in pairs(more or {}) do one[key] = value end
+  return one
+end
+
+test("ACLs: all of them, under the target's names", function(t)
+  local policy = { topics = { "apps.*" }, names = { prefix = "blue." } }
+  local wanted, notes = acls.wanted(policy, {
+    on("topic", "apps.x"), on("topic", "other"), on("topic", "*"),
+    on("topic", "apps.", "prefixed", { permission = "deny" }),
+    on("group", "g"), on("group", "g", "prefixed"), on("cluster",
+      "kafka-cluster"), on("transactional_id", "t", "prefixed"),
+  })
+  local names = {}
+  for index, one in ipairs(wanted) do
+    names[index] = ("%s %s %s"):format(one.resource_type, one.pattern, one.name)
+  end
+  t.equal(names, { "topic literal blue.apps.x", "topic literal *",
+    "topic prefixed blue.apps.", "group literal g", "group prefixed g",
+    "cluster literal kafka-cluster", "transactional_id prefixed t" })
+  t.equal(wanted[3].permission, "deny")
+  t.equal(notes, {})
+  policy.names = { ["apps.x"] = "x" }
+  wanted, notes = acls.wanted(policy, { on("topic", "apps.x"),
+    on("topic", "apps.", "prefixed") })
+  t.equal({ #wanted, wanted[1].name }, { 1, "x" })
+  t.match(notes[1], "map of names")
+end)
+
+local function sample(seconds, source, start)
+  return { time = seconds * 1000, source = source, start = start }
+end
+
+test("retention: the race is forecast from age and from movement", function(t)
+  -- 100 records a second; what expires within a minute is behind us by then.
+  local before, now = sample(0, 0, 0), sample(10, 1000, 0)
+  t.equal(retention.forecast(now, before, { [60000] = 6999 }), nil)
+  t.equal(retention.forecast(now, before, { [60000] = 7100 }),
+    { ms = 60000, offset = 7100, records = 100 })
+  -- Nothing moves: whatever expires beyond our position is lost.
+  t.equal(retention.forecast(now, now, { [60000] = 1000 }), nil)
+  t.equal(retention.forecast(now, now, { [60000] = 1000, [600000] = 1500 }),
+    { ms = 600000, offset = 1500, records = 500 })
+  -- No age, but the log's start comes nearer: 200 a second against 100.
+  t.equal(retention.forecast(sample(10, 5000, 3000), sample(0, 4000, 1000), {}),
+    { ms = 20000, offset = 5000, records = 1 })
+  t.equal(retention.forecast(sample(10, 5000, 3000), sample(0, 2000, 1000), {}),
+    nil)
+end)

@@ -33,15 +33,20 @@ endif()
 
 # Fuzzing needs clang's libFuzzer, and the code under test built for it.
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
-  file(GLOB wire_files CONFIGURE_DEPENDS vm/core/wire/proto*.c)
+  set(fuzz_flags -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+  get_target_property(core_libraries transhipcore LINK_LIBRARIES)
+  add_library(fuzzcore STATIC EXCLUDE_FROM_ALL ${core_files})
+  target_include_directories(fuzzcore PUBLIC include)
+  target_link_libraries(fuzzcore PUBLIC ${core_libraries})
+  target_compile_options(fuzzcore PRIVATE -fsanitize=fuzzer-no-link
+    ${fuzz_flags})
   file(GLOB fuzz_tests CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
   foreach(file IN LISTS fuzz_tests)
     get_filename_component(name ${file} NAME_WE)
-    add_executable(${name} ${file} ${wire_files} vm/core/err.c)
-    target_include_directories(${name} PRIVATE include)
-    target_compile_options(${name} PRIVATE
-      -fsanitize=fuzzer,address,undefined)
-    target_link_options(${name} PRIVATE -fsanitize=fuzzer,address,undefined)
+    add_executable(${name} ${file})
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer ${fuzz_flags})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer ${fuzz_flags})
+    target_link_libraries(${name} PRIVATE fuzzcore)
     add_test(NAME core/${name}
       COMMAND ${name} -max_total_time=5 -max_len=600 -verbosity=0)
     set_tests_properties(core/${name} PROPERTIES LABELS core TIMEOUT 120)

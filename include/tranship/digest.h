@@ -14,6 +14,8 @@
 #include "tranship/err.h"
 #include "tranship/loop.h"
 
+struct tsh_login;
+
 typedef enum tsh_digest_mode {
   /* Whole batches, unopened: codec, count, timestamps and payload, which is
    * what forwarding keeps. A batch that is only partly in the range counts
@@ -29,6 +31,7 @@ typedef enum tsh_digest_mode {
 typedef struct tsh_digest_spec { /* texts are copied */
   const char *host;
   uint16_t port;
+  struct tsh_login *login; /* kept; NULL: plain text */
   const char *topic;
   int32_t partition;
   int64_t from, to; /* offsets [from, to) */

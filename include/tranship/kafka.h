@@ -36,14 +36,15 @@ typedef struct tsh_kafka_setup {
   const char *bootstrap; /* host:port, comma separated */
   const char *name;      /* shown to brokers as client id */
   const char *protocol;  /* plaintext, ssl, sasl_plaintext, sasl_ssl */
-  const char *mechanism; /* PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 */
+  const char *mechanism; /* PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER */
   const char *user;
   const char *password;
   const char *ca; /* PEM text, as are cert and key */
   const char *cert;
   const char *key;
   const char *key_password;
-  const tsh_data *settings; /* librdkafka settings from the allow-list */
+  char *const *token_command; /* OAUTHBEARER: prints a token; NULL at the end */
+  const tsh_data *settings;   /* librdkafka settings from the allow-list */
   tsh_kafka_mode mode;
   int timeout_ms; /* of each call; 0 = 10000 */
 } tsh_kafka_setup;

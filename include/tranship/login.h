@@ -42,6 +42,10 @@ void tsh_login_release(tsh_login *login); /* NULL is fine */
  * token. `life_ms` is what the token says of its own life, or -1. With
  * `abandoned` set from elsewhere it ends early. */
 struct tsh_secret;
+/* The login's own, which is handed out again during the first half of its
+ * life: one caller runs the command, the others wait for it. */
+int tsh_login_token(tsh_login *login, atomic_bool *abandoned,
+                    struct tsh_secret **out, long long *life_ms, tsh_err *err);
 int tsh_token_fetch(char *const *command, atomic_bool *abandoned,
                     struct tsh_secret **out, long long *life_ms, tsh_err *err);
 

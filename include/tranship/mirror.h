@@ -1,5 +1,5 @@
 /* The copier: moves whole record batches from one cluster's partitions to
- * another's, exactly once, on a thread and loop of its own.
+ * another's, exactly once, on threads and loops of its own.
  *
  * A flow copies one partition. It reads committed data from a source offset
  * on and appends it behind the target's log end with a producer id, an epoch
@@ -8,8 +8,9 @@
  * not plain copying ends the flow with a reason, and its owner starts it
  * again from the positions told.
  *
- * Threads: one thread calls the functions below; the copier's own thread does
- * the work; nothing is shared but two mailboxes. Positions are always "next":
+ * Threads: one thread calls the functions below; the copier's own threads, the
+ * workers, divide the flows and do the work; the owner sees one mailbox. All
+ * that they share is mailboxes and budgets. Positions are always "next":
  * the next source offset to read, target offset to write, sequence to use. */
 #ifndef TRANSHIP_MIRROR_H
 #define TRANSHIP_MIRROR_H
@@ -24,18 +25,23 @@ typedef struct tsh_mirror tsh_mirror;
 typedef struct tsh_mirror_options {
   size_t memory;        /* bytes of batches held at a time; 0: 64 MiB. One
                            batch may pass it when it is larger by itself */
+  int64_t rate;         /* bytes fetched per second; 0: no limit */
+  size_t workers;       /* threads; 0: one per core, but four at most */
   uint32_t progress_ms; /* progress is told this often at most; 0: 20 */
   uint32_t timeout_ms;  /* of requests; 0: 30 000 */
-  /* Told when events wait, on the copier's thread: ring a bell, no more. */
+  /* Told when events wait, on a worker's thread: ring a bell, no more. */
   void (*rung)(void *user);
   void *user;
 } tsh_mirror_options;
+
+struct tsh_login;
 
 typedef struct tsh_mirror_side {
   const char *host;
   uint16_t port;
   const char *topic;
   int32_t partition;
+  struct tsh_login *login; /* kept; NULL: plain text */
 } tsh_mirror_side;
 
 /* What to copy; texts are copied. With target_offset < log_end the source is

@@ -2,6 +2,7 @@
 -- for a run that opened the bridge, and alone: then it opens it by itself.
 
 local log = require "vm.log"
+local secret = require "vm.secret"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local bridge = require "mirror.bridge"
@@ -77,9 +78,19 @@ local function telling(opts)
   }
 end
 
+--- The secrets that the run which starts us hands over.
+local function handed_over(opts)
+  if not opts.secrets_on_stdin then return nil end
+  local packed, why = secret.from_input()
+  if not packed then return nil, why end
+  return secret.unpack(packed)
+end
+
 --- The options and the configuration as one spec; every problem at once.
 local function read_all(opts, args)
-  local spec, problems = specs.of(opts, args[1])
+  local given, refused = handed_over(opts)
+  local spec, problems = specs.of(opts, args[1], given)
+  if refused then problems[#problems + 1] = tostring(refused) end
   local tell, why = telling(opts)
   if why then problems[#problems + 1] = why end
   if #args > 1 then problems[#problems + 1] = "one bridge at a time" end
@@ -185,10 +196,14 @@ return {
       choices = specs.CONFIGS, help = "settings of topics" },
     { name = "acls", kind = "value", value = "KIND", choices = specs.ACLS,
       help = "the source's ACLs" },
+    { name = "secrets-on-stdin", kind = "flag",
+      help = "they come from the run that starts this (place.launch)" },
     { name = "open", kind = "flag",
       help = "open the bridge again, as described here" },
     { name = "memory", kind = "value", value = "SIZE",
       help = "batches held at a time (64MiB)" },
+    { name = "rate", kind = "value", value = "RATE",
+      help = "bytes read per time at most, such as 20MiB/s" },
     { name = "metrics", kind = "value", value = "HOST:PORT",
       help = "Prometheus' /metrics, /healthz, /readyz; or off" },
     { name = "once", kind = "flag",

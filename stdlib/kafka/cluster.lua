@@ -83,7 +83,7 @@ local function new(spec)
   return setmetatable({
     name = spec.name, bootstrap = spec.bootstrap,
     never = spec.never, _refused = read_never(spec.name, spec.never),
-    _declared_id = spec.id, _login = login.options(spec),
+    _declared_id = spec.id, _login = login.options(spec), _spec = spec,
     _clients = {}, _uses = setmetatable({}, { __mode = "k" }),
     _leaving = setmetatable({}, { __mode = "k" }),
     _calls_at_once = spec.calls_at_once or CALLS_AT_ONCE,
@@ -182,6 +182,19 @@ end
 
 --- A client of its own, with another deadline; the caller closes it.
 function Cluster:_fresh(timeout_ms) return open(self, "read", timeout_ms) end
+
+--- The login of raw connections (vm.wire), or nil where none is needed.
+function Cluster:_wire_login()
+  if not self._raw_login then self._raw_login = login.wire(self._login) end
+  return self._raw_login
+end
+
+--- What an engine must know to be let in: fields of the declaration.
+function Cluster:_side()
+  local spec = self._spec
+  return { name = self.name, bootstrap = self.bootstrap, login = spec.login,
+    ca = spec.ca, tls = spec.tls, settings = spec.settings }
+end
 
 --- Bounds the calls under way, and keeps `client` open for this one; close
 -- what it gives.

@@ -1,5 +1,5 @@
 --- Members of groups of the new protocol (KIP-848), which librdkafka cannot
--- describe: asked over vm.wire, on clusters without login.
+-- describe: asked over vm.wire.
 
 local err = require "base.err"
 local wire = require "vm.wire"
@@ -27,12 +27,13 @@ function M.of(cluster, id)
   local group, why = cluster:group_state(id)
   if not group then return nil, why end
   local at = group.coordinator
-  if cluster._login.protocol ~= "plaintext" or not at then
+  if not at then
     return { { member_id = "?", client_id = "(members of a group of type "
       .. "consumer cannot be listed here)", host = "?", assignment = {} } }
   end
   local conn <close>, refused = wire.connect {
-    host = at.host, port = at.port, read_only = true, timeout_ms = TIMEOUT_MS,
+    host = at.host, port = at.port, login = cluster:_wire_login(),
+    read_only = true, timeout_ms = TIMEOUT_MS,
   }
   if not conn then return nil, refused end
   local answer

@@ -6,6 +6,7 @@ local digest = {}
 ---@class digest.options
 ---@field host string of the partition's leader
 ---@field port integer
+---@field login? wire.login
 ---@field topic string
 ---@field partition integer
 ---@field from integer first offset

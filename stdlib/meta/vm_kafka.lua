@@ -9,7 +9,7 @@
 local M = {}
 
 --- Opens a client. Never waits: the first call connects.
----@param options { bootstrap: string, name?: string, read_only?: boolean, validates?: boolean, protocol?: "plaintext"|"ssl"|"sasl_plaintext"|"sasl_ssl", mechanism?: "PLAIN"|"SCRAM-SHA-256"|"SCRAM-SHA-512", user?: string, password?: any, ca?: any, cert?: any, key?: any, key_password?: any, settings?: table<string, any>, timeout_ms?: integer }
+---@param options { bootstrap: string, name?: string, read_only?: boolean, validates?: boolean, protocol?: "plaintext"|"ssl"|"sasl_plaintext"|"sasl_ssl", mechanism?: "PLAIN"|"SCRAM-SHA-256"|"SCRAM-SHA-512"|"OAUTHBEARER", user?: string, password?: any, token?: string[], ca?: any, cert?: any, key?: any, key_password?: any, settings?: table<string, any>, timeout_ms?: integer }
 ---@return tranship.KafkaClient? client, tranship.Err? err
 function M.open(options) end
 

@@ -6,6 +6,7 @@
 ---@field port integer
 ---@field topic string
 ---@field partition integer
+---@field login? wire.login
 
 ---@class mirror.source : mirror.side
 ---@field topic_id? string 16 bytes or Kafka's text; a topic made again is seen
@@ -55,8 +56,9 @@ local copier = {}
 ---@class mirror
 local M = {}
 
----Opens a copier: a thread with a loop of its own. Never waits.
----@param options? { memory: integer?, progress_ms: integer?, timeout_ms: integer? }
+---Opens a copier: a few threads, each with a loop of its own. Never waits.
+---`memory` in bytes, `rate` in bytes fetched per second (0: no limit).
+---@param options? { memory: integer?, rate: integer?, workers: integer?, progress_ms: integer?, timeout_ms: integer? }
 ---@return mirror.copier? copier
 ---@return err? err
 function M.open(options) end

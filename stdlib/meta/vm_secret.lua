@@ -16,6 +16,11 @@ function Secret:fingerprint(key) end
 ---@return string
 function Secret:label() end
 
+--- Where the same bytes can be had again: "env:NAME", "file:PATH"; nil of a
+--- secret from elsewhere, or joined.
+---@return string?
+function Secret:source() end
+
 --- Wipes the bytes now; the collector would do it later.
 function Secret:close() end
 
@@ -32,6 +37,19 @@ function M.from_env(name) end
 ---@param path string
 ---@return tranship.Secret|nil, tranship.Err? err
 function M.from_file(path) end
+
+--- All of standard input, as it is.
+---@return tranship.Secret|nil, tranship.Err? err
+function M.from_input() end
+
+--- Several secrets in one, for a process of ours (vm.sys.spawn, stdin).
+---@param secrets table<string, tranship.Secret|string>
+---@return tranship.Secret
+function M.pack(secrets) end
+
+---@param packed tranship.Secret
+---@return table<string, tranship.Secret>|nil, tranship.Err? err
+function M.unpack(packed) end
 
 --- Asks on the terminal, without echo. Blocks the loop while it asks.
 ---@param prompt string

@@ -160,7 +160,8 @@ function M.lock(path, text) end
 ---@field args string[]       the program, looked up in PATH, and its arguments
 ---@field env? table<string, string>  added to ours
 ---@field cwd? string
----@field stdin? string       "null" (default), "inherit", "pipe", or a path
+---@field stdin? any          "null" (default), "inherit", "pipe", a path, or a
+---secret, which it reads from a pipe that holds nothing else
 ---@field stdout? string      "inherit" (default; "null" when detached), "null", "pipe", or a path (appended to)
 ---@field stderr? string      like stdout
 ---@field detached? boolean   a session of its own

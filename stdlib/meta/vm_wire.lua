@@ -6,9 +6,40 @@ local wire = {}
 ---@class wire.options
 ---@field host string
 ---@field port integer
+---@field login? wire.login default: plain text, and nobody in particular
 ---@field client_id? string as the broker's logs show it; default "tranship"
 ---@field read_only? boolean refuse messages that write
 ---@field timeout_ms? integer to connect and for each call; default 30000
+
+---@class wire.login_options As vm.kafka.open has them; PEM as text or secret.
+---@field protocol? "plaintext"|"ssl"|"sasl_plaintext"|"sasl_ssl"
+---@field mechanism? "PLAIN"|"SCRAM-SHA-256"|"SCRAM-SHA-512"|"OAUTHBEARER"
+---@field user? string
+---@field password? any
+---@field token? string[] a program and its arguments, which prints a token
+---@field ca? any authorities; default: the system's
+---@field cert? any our certificate, and its issuers behind it
+---@field key? any
+---@field key_password? any
+---@field any_host? boolean a certificate for another host is as good
+
+---@class wire.login
+local login = {}
+
+---How connections log in. Contacts nothing; one login serves any number.
+---@param options wire.login_options
+---@return wire.login? login
+---@return err? err kind "invalid": broken PEM, a key that does not fit, ...
+function wire.login(options) end
+
+---Other credentials for all connections that are opened, or renew their
+---session, from now on. After an error the old ones stay.
+---@param options wire.login_options
+---@return true? ok
+---@return err? err
+function login:replace(options) end
+
+function login:close() end
 
 ---@class wire.conn
 local conn = {}
@@ -33,7 +64,7 @@ function wire.connect(options) end
 ---@param fields? table
 ---@param options? { version?: integer, timeout_ms?: integer }
 ---@return table? answer
----@return err? err kind "unavailable", "timeout", "protocol", "read only", ...
+---@return err? err kind "unavailable", "auth", "timeout", "protocol", "read only", ...
 function conn:call(name, fields, options) end
 
 ---Ends the connection; calls under way fail with kind "closed".

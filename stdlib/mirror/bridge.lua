@@ -8,6 +8,7 @@ local effect = require "base.effect"
 local err = require "base.err"
 local lazy = require "base.lazy"
 local question = require "base.question"
+local rates = require "mirror.rates"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local carry = lazy "mirror.carry"
@@ -43,6 +44,7 @@ end
 ---@field offsets "auto"|"same"|"mapped"
 ---@field configs? "created"|"followed"  settings of topics after their making
 ---@field acls? "none"|"copied"
+---@field rate? string  that it may read at, such as "20MiB/s"
 
 --- A bridge as declared; nothing is asked of any cluster.
 ---@return tranship.Bridge
@@ -56,11 +58,13 @@ function M.new(spec)
   elseif spec.from == spec.to then
     invalid("E0201", "bridge %s leads from a cluster to itself", spec.name)
   end
+  local _, why = rates.bytes(spec.rate)
+  if why then invalid("E0204", "bridge %s: rate %s", spec.name, why) end
   return setmetatable({
     name = spec.name, from = spec.from, to = spec.to, topics = spec.topics,
     except = spec.except, names = spec.names or "same",
     offsets = spec.offsets or "auto", configs = spec.configs or "created",
-    acls = spec.acls or "none",
+    acls = spec.acls or "none", rate = spec.rate,
   }, M)
 end
 
@@ -104,6 +108,7 @@ function M:wire(at)
   local cluster = self:cluster(at)
   self._wires[at] = self._wires[at] or side.new {
     name = cluster.name, bootstrap = cluster.bootstrap, read_only = true,
+    login = cluster:_wire_login(),
   }
   return self._wires[at]
 end
@@ -245,8 +250,8 @@ function M:status() return readings.status(self) end
 function M:engine_line()
   local holder = place.holder(self.name)
   if not holder then return "no engine runs on this machine" end
-  return ("engine: process %d, log %s"):format(holder.pid,
-    place.path(self.name, "log"))
+  return ("engine: process %d%s, log %s"):format(holder.pid,
+    rates.told(self.rate), place.path(self.name, "log"))
 end
 
 local function exact_map(self, name, partition)
@@ -304,10 +309,11 @@ end
 --- Makes `options.writer` the writing side of `topics`.
 function M:turn(topics, options) return turning.turn(self, topics, options) end
 
---- The goals `road:open {}` and `road:closed()`.
-function M:open()
+--- The goals `road:open {}` and `road:closed()`. With `as`, the engine logs in
+-- to the source as somebody else than the run does.
+function M:open(options)
   return require "runbook.goal".make(require "mirror.goal_open",
-    { bridge = self })
+    { bridge = self, as = options and options.as })
 end
 
 --- The goal `road:carried { "archive", "billing", to = new }`.

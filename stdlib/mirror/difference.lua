@@ -24,6 +24,7 @@ local function take_digest(range, side, options)
     range.partition)
   if not leader then return nil, why end
   options.host, options.port = leader.host, leader.port
+  options.login = leader.login
   options.topic, options.partition = range.name[side], range.partition
   options.from, options.to = range.lo[side], range.hi[side]
   options.isolation = "committed"

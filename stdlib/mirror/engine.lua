@@ -2,20 +2,20 @@
 -- per partition, and writes down what was reached. `tranship mirror` runs it.
 
 local json = require "vm.json"
-local kafka = require "vm.kafka"
 local log = require "vm.log"
 local mirror = require "vm.mirror"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local err = require "base.err"
+local access = require "mirror.access"
 local acls = require "mirror.acls"
 local flow = require "mirror.flow"
 local names = require "mirror.names"
 local once = require "mirror.once"
+local rates = require "mirror.rates"
 local record = require "mirror.record"
 local retention = require "mirror.retention"
 local settings = require "mirror.settings"
-local side = require "mirror.side"
 local survey = require "mirror.survey"
 local topic = require "mirror.topic"
 
@@ -51,10 +51,7 @@ function M.new(spec)
     counts = { stops = {}, refusals = {}, retries = 0, left = {} },
   }, M)
   for _, at in ipairs { "from", "to" } do
-    self.sides[at] = side.new(spec[at])
-    self.clients[at] = kafka.open {
-      bootstrap = spec[at].bootstrap, name = spec[at].name,
-    }
+    access.open(self, at)
   end
   local client = function() return self.clients.to end
   self.topic = topic.new(spec.name, client, client)
@@ -356,7 +353,8 @@ function M:run()
   end
   ok, why = claim(self)
   if not ok then return nil, why end
-  self.copier, why = mirror.open { memory = self.spec.memory }
+  self.copier, why = mirror.open { memory = self.spec.memory,
+    rate = self.spec.rate or rates.bytes(self.policy.rate) }
   if not self.copier then return nil, why end
   for name, entry in pairs(self.ledger.topics) do
     self.seen[name] = entry.want
@@ -372,6 +370,7 @@ function M:run()
     metrics = self.spec.metrics_at,
   } } }
   if not ok then return nil, why end
+  self:spawn("credentials", function() return access.keep(self) end)
   self:spawn("survey", function() return look_round(self) end)
   for _, chore in ipairs(CHORES) do
     self:spawn(chore.name, function() return do_chore(self, chore) end)

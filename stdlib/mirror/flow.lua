@@ -250,8 +250,8 @@ local function launch(flow, leg, start)
       flow.partition)
     if not leader then return nil, why end
     ends[side] = {
-      host = leader.host, port = leader.port, topic = flow:name_on(side),
-      partition = flow.partition,
+      host = leader.host, port = leader.port, login = leader.login,
+      topic = flow:name_on(side), partition = flow.partition,
     }
     if side == reads then
       ends[side].topic_id, ends[side].leader_epoch = leader.topic_id,

@@ -8,6 +8,7 @@ local json = require "vm.json"
 local sys = require "vm.sys"
 local names = require "mirror.names"
 local neighbours = require "mirror.neighbours"
+local rates = require "mirror.rates"
 local record = require "mirror.record"
 local topic = require "mirror.topic"
 
@@ -62,7 +63,7 @@ local function describe(bridge)
     id = sys.hex(sys.random(8)), name = bridge.name, from = sides.from,
     to = sides.to, topics = bridge.topics, except = bridge.except,
     names = bridge.names, offsets = bridge.offsets,
-    configs = bridge.configs, acls = bridge.acls,
+    configs = bridge.configs, acls = bridge.acls, rate = bridge.rate,
   }
 end
 
@@ -85,12 +86,13 @@ end
 local function write_record(bridge)
   return effect.perform {
     primitive = "bridge.open", resume = "set", target = "bridge/" .. bridge.name,
-    summary = ("open bridge %s from %s to %s: %s, offsets %s"):format(
+    summary = ("open bridge %s from %s to %s: %s, offsets %s%s"):format(
       bridge.name, bridge.from.name, bridge.to.name,
-      table.concat(bridge.topics, ", "), bridge.offsets),
+      table.concat(bridge.topics, ", "), bridge.offsets,
+      rates.told(bridge.rate)),
     args = { topics = bridge.topics, except = bridge.except,
       names = bridge.names, offsets = bridge.offsets,
-      configs = bridge.configs, acls = bridge.acls },
+      configs = bridge.configs, acls = bridge.acls, rate = bridge.rate },
     before = "closed", after = { ok = true, seen = "opened above" },
     undo = "stop copying; what was copied stays",
     send = function() return send_record(bridge) end,

@@ -67,19 +67,20 @@ local function check(g)
   end)
 end
 
-local function send_start(bridge)
+local function send_start(bridge, as)
   if place.holder(bridge.name) then return true end
-  local path, why = place.write_config {
-    name = bridge.name, from = bridge.from, to = bridge.to,
+  local from = bridge.from:_side()
+  from.login = as or from.login
+  local path, secrets = place.write_config {
+    name = bridge.name, from = from, to = bridge.to:_side(),
   }
-  if not path then return nil, why end
-  local pid
-  pid, why = place.launch(bridge.name)
+  if not path then return nil, secrets end
+  local pid, why = place.launch(bridge.name, secrets)
   if not pid then return nil, why end
   return { pid = pid }
 end
 
-local function start_engine(bridge)
+local function start_engine(bridge, as)
   if place.holder(bridge.name) then return true end
   return effect.perform {
     primitive = "process.start", resume = "set",
@@ -88,7 +89,7 @@ local function start_engine(bridge)
       .. "mirror)"):format(bridge.name),
     args = { log = place.path(bridge.name, "log") },
     before = "not running", after = "running", undo = "stop it",
-    send = function() return send_start(bridge) end,
+    send = function() return send_start(bridge, as) end,
   }
 end
 
@@ -140,7 +141,7 @@ local function apply(g)
   local bridge = g.bridge
   local ok, why = founding.found(bridge)
   if not ok then return nil, why end
-  ok, why = start_engine(bridge)
+  ok, why = start_engine(bridge, g.as)
   if not ok then return nil, why end
   if answer.is_planning() then return true end
   return await_running(bridge)
@@ -149,7 +150,11 @@ end
 return {
   name = "open",
   title = "{bridge} is open",
-  takes = { { name = "bridge", kind = "bridge", desc = "the bridge" } },
+  takes = {
+    { name = "bridge", kind = "bridge", desc = "the bridge" },
+    { name = "as", kind = "login", optional = true,
+      desc = "how the engine logs in to the source; default: as the run does" },
+  },
   check = check,
   apply = apply,
   verify = check,

@@ -1,8 +1,10 @@
 --- Where a bridge's engine lives on this machine: lock, log, configuration.
 
 local json = require "vm.json"
+local secret = require "vm.secret"
 local sys = require "vm.sys"
 local err = require "base.err"
+local credentials = require "mirror.credentials"
 local state = require "base.state"
 
 local M = {}
@@ -14,21 +16,25 @@ function M.path(name, ending)
   return ("%s/bridges/%s.%s"):format(state.dir(), name, ending)
 end
 
---- Writes what the engine must know to start; returns the file's path.
+--- Writes what the engine must know to start; returns the file's path, and
+-- the secrets that it names but does not hold.
+---@return string? path, tranship.Err|table<string, any> secrets
 function M.write_config(spec)
+  local from, secrets = credentials.refer(spec.from, "from")
+  local to, others = credentials.refer(spec.to, "to")
+  for place, value in pairs(others) do secrets[place] = value end
   local path = M.path(spec.name, "json")
   sys.mkdir(state.dir() .. "/bridges", { parents = true })
   local ok, why = sys.write_file(path, json.encode {
-    format = FORMAT, name = spec.name,
-    from = { name = spec.from.name, bootstrap = spec.from.bootstrap },
-    to = { name = spec.to.name, bootstrap = spec.to.bootstrap },
+    format = FORMAT, name = spec.name, from = from, to = to,
   } .. "\n", { atomic = true })
   if not ok then return nil, why end
-  return path
+  return path, secrets
 end
 
---- Reads it back.
-function M.read_config(path)
+--- Reads it back; secrets are taken from `given`, or from where it says.
+---@param given? table<string, any>
+function M.read_config(path, given)
   local text, why = sys.read_file(path)
   if not text then return nil, why end
   local spec
@@ -38,6 +44,12 @@ function M.read_config(path)
     return nil, err.new { kind = "invalid", origin = "bridge",
       message = ("%s has format %s; this build reads %d"):format(path,
         tostring(spec.format), FORMAT) }
+  end
+  for _, at in ipairs { "from", "to" } do
+    if spec[at] then
+      spec[at], why = credentials.resolve(spec[at], at, given)
+      if not spec[at] then return nil, err.wrap(why, path) end
+    end
   end
   return spec
 end
@@ -61,16 +73,23 @@ function M.holder(name)
   return why.holder and json.decode(why.holder) or nil
 end
 
---- Starts `tranship mirror`, detached: it outlives this process.
+--- Starts `tranship mirror`, detached: it outlives this process. Secrets go
+-- through its standard input, and are in no file and no argument.
+---@param secrets? table<string, any>  what write_config gave
 ---@return integer? pid, tranship.Err?
-function M.launch(name)
+function M.launch(name, secrets)
   local out = M.path(name, "log")
   local args = {
     sys.executable(), "mirror", "--config", M.path(name, "json"), "--state",
     state.dir(),
   }
+  local input = "null"
+  if secrets and next(secrets) then
+    input = secret.pack(secrets)
+    args[#args + 1] = "--secrets-on-stdin"
+  end
   local process <close>, why = sys.spawn {
-    args = args, stdin = "null", stdout = out, stderr = out, detached = true,
+    args = args, stdin = input, stdout = out, stderr = out, detached = true,
   }
   if not process then return nil, why end
   return process.pid

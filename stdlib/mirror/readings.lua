@@ -5,6 +5,7 @@ local sys = require "vm.sys"
 local ledger = require "mirror.ledger"
 local names = require "mirror.names"
 local place = require "mirror.place"
+local rates = require "mirror.rates"
 local settings = require "mirror.settings"
 
 local M = {}
@@ -231,7 +232,7 @@ function M.status(bridge)
   end
   local wanted = book.wanted and book.wanted.state or "open"
   local status = { open = wanted ~= "closed", log = place.path(bridge.name,
-    "log"), partitions = M.progress(bridge) }
+    "log"), partitions = M.progress(bridge), rate = book.bridge.rate }
   status.alive, status.pid, status.host = is_alive(bridge, book)
   local answer = M.lag(bridge, {})
   status.lag = answer and answer.seen
@@ -245,8 +246,9 @@ function M.status(bridge)
   end
   if status.alive then
     status.stop = ("kill %d"):format(status.pid)
-    status.text = ("bridge %s copies on (process %d on %s%s); to stop it: %s")
-      :format(bridge.name, status.pid, status.host, lag, status.stop)
+    status.text = ("bridge %s copies on (process %d on %s%s%s); to stop it: %s")
+      :format(bridge.name, status.pid, status.host, rates.told(status.rate),
+        lag, status.stop)
   elseif status.open then
     status.start = ("tranship mirror --config %s"):format(
       place.path(bridge.name, "json"))

@@ -33,10 +33,11 @@ local function refused(self, code, what)
 end
 
 --- A side that knows its bootstrap list; nothing is connected yet.
----@param spec { name: string, bootstrap: string, read_only?: boolean }
+---@param spec { name: string, bootstrap: string, login?: userdata, read_only?: boolean }
 function M.new(spec)
   return setmetatable({
-    name = spec.name, bootstrap = spec.bootstrap, read_only = spec.read_only,
+    name = spec.name, bootstrap = spec.bootstrap, login = spec.login,
+    read_only = spec.read_only,
     _conns = {}, _topics = {},
   }, M)
 end
@@ -47,7 +48,8 @@ local function connect(self, host, port)
   if conn then return conn end
   local why
   conn, why = wire.connect {
-    host = host, port = port, read_only = self.read_only or false,
+    host = host, port = port, login = self.login,
+    read_only = self.read_only or false,
     timeout_ms = TIMEOUT_MS,
   }
   if not conn then return nil, why end
@@ -74,11 +76,16 @@ local function call_at(self, host, port, name, body)
   return answer
 end
 
---- Asks any broker of the bootstrap list.
+--- Asks any broker of the bootstrap list; or any other that was known last,
+-- for a list may have aged.
 local function call_any(self, name, body)
   local answer, why
   for host, port in self.bootstrap:gmatch "([^,%s]+):(%d+)" do
     answer, why = call_at(self, host, math.tointeger(port), name, body)
+    if answer then return answer end
+  end
+  for _, broker in pairs(why and self.brokers or {}) do
+    answer = call_at(self, broker.host, broker.port, name, body)
     if answer then return answer end
   end
   return nil, why or err.new {
@@ -128,7 +135,7 @@ function M:describe(names)
   return topics
 end
 
---- Where a partition is served now: { host, port, epoch, topic_id }.
+--- Where a partition is served now: { host, port, login, epoch, topic_id }.
 ---@async
 function M:leader(topic, partition)
   local found = self._topics[topic]
@@ -153,8 +160,8 @@ function M:leader(topic, partition)
     }
   end
   return {
-    host = broker.host, port = broker.port, epoch = part.epoch,
-    topic_id = found.id,
+    host = broker.host, port = broker.port, login = self.login,
+    epoch = part.epoch, topic_id = found.id,
   }
 end
 

@@ -5,14 +5,20 @@
 --     "to":   { "name": "new", "bootstrap": "new:9092" },
 --     "topics": ["apps.*"], "except": ["apps.tmp.*"], "names": "same",
 --     "offsets": "auto", "configs": "followed", "acls": "copied",
---     "memory": "64MiB", "metrics": "127.0.0.1:9404", "group": true }
+--     "memory": "64MiB", "rate": "20MiB/s", "metrics": "127.0.0.1:9404",
+--     "group": true }
 -- Everything below `to` may be left out. Without `topics` the bridge must be
 -- there already: its topic on the target says what it carries. How one logs in
--- stands in `from` and `to`, and secrets only as references (mirror.place).
+-- stands in `from` and `to`, and secrets only as references:
+--   "ca": "file:ca.pem", "login": { "kind": "scram", "user": "mirror",
+--                                   "password": "env:OLD_PASSWORD" }
+-- or { "kind": "certificate", "cert": "file:..", "key": "file:.." }, "plain",
+-- or { "kind": "token", "command": ["get-token", "--audience", "kafka"] }.
 
 local sys = require "vm.sys"
 local units = require "base.units"
 local place = require "mirror.place"
+local rates = require "mirror.rates"
 
 local M = {}
 
@@ -69,6 +75,10 @@ local function memory(value)
   return nil, "is at least 1MiB"
 end
 
+local function rate(value)
+  return rates.bytes(tostring(value))
+end
+
 local function flag(value)
   if type(value) == "boolean" then return value end
   return nil, "is true or false"
@@ -92,7 +102,8 @@ end
 local READ = {
   name = name, from = side, to = side, topics = patterns, except = patterns,
   names = names, offsets = choice(M.OFFSETS), configs = choice(M.CONFIGS),
-  acls = choice(M.ACLS), memory = memory, metrics = address, group = flag,
+  acls = choice(M.ACLS), memory = memory, rate = rate, metrics = address,
+  group = flag,
   format = function(value) return value end, -- place has looked at it
 }
 
@@ -101,7 +112,8 @@ local function from_options(opts, given)
   local said = {
     name = given, topics = opts.topics, except = opts.except,
     offsets = opts.offsets, configs = opts.configs, acls = opts.acls,
-    memory = opts.memory, metrics = opts.metrics, group = opts.group,
+    memory = opts.memory, rate = opts.rate, metrics = opts.metrics,
+    group = opts.group,
     names = opts.prefix and { prefix = opts.prefix } or nil,
   }
   for _, at in ipairs { "from", "to" } do
@@ -158,8 +170,8 @@ local function read_fields(whole, problems)
 end
 
 --- The file to read: the one named, else the bridge's own if it is there.
-local function file_of(opts, given)
-  if opts.config then return place.read_config(opts.config) end
+local function file_of(opts, given, secrets)
+  if opts.config then return place.read_config(opts.config, secrets) end
   local path = given and name(given) and place.path(given, "json")
   if path and sys.stat(path) then return place.read_config(path) end
   return {}
@@ -168,9 +180,10 @@ end
 --- The whole of it; or nil and every problem at once, one text each.
 ---@param opts table  parsed options
 ---@param given? string  the bridge's name from the command line
+---@param secrets? table<string, any>  what the configuration calls "given"
 ---@return table? spec, string[] problems
-function M.of(opts, given)
-  local file, why = file_of(opts, given)
+function M.of(opts, given, secrets)
+  local file, why = file_of(opts, given, secrets)
   if not file then return nil, { tostring(why) } end
   local problems = {}
   local whole = merged(file, from_options(opts, given), problems)

@@ -15,7 +15,7 @@ M.__name = "bridge.topic"
 local READ_AT_ONCE = 1000 -- records
 local LEADER_TRIES, LEADER_WAIT_MS = 50, 100
 local AGAIN_MS = 500
-local PASSING = { unavailable = true, timeout = true }
+local PASSING = { unavailable = true, timeout = true, auth = true }
 
 --- What the topic is created with.
 function M.shape(name, brokers)
@@ -160,6 +160,7 @@ function M:follow(told)
       told()
     elseif why.retriable or PASSING[why.kind] then
       log.warn("the bridge's topic cannot be read: " .. tostring(why))
+      if why.kind == "auth" then self:renew() end
       task.sleep(AGAIN_MS)
     else
       return nil, why
@@ -200,6 +201,13 @@ function M:write(list, read_back)
   end
   if read_back then return reach(self, last + 1) end
   return true
+end
+
+--- Goes on with fresh connections, which log in anew.
+function M:renew()
+  forget_reader(self)
+  if self._producer then self._producer:close() end
+  self._producer = nil
 end
 
 function M:close()

@@ -81,9 +81,10 @@ M.words = {
       { name = "bootstrap", kind = "text", required = true, phase = "declare",
         desc = "addresses: \"host:9092,host2:9092\"" },
       { name = "login", kind = "login", phase = "run",
-        desc = "scram, plain or certificate" },
+        desc = "scram, plain, certificate or token" },
       { name = "ca", kind = "any", phase = "run",
-        desc = "PEM text of the authority that signed the brokers' certificates" },
+        desc = "PEM text of the authorities that signed the brokers' "
+          .. "certificates, or a secret parameter" },
       { name = "tls", kind = "flag", phase = "run",
         desc = "talk TLS; default: yes with ca or certificate" },
       { name = "id", kind = "text", phase = "check",
@@ -143,6 +144,8 @@ M.words = {
       { name = "acls", kind = "choice", default = "none",
         values = { "none", "copied" }, phase = "run",
         desc = "whether the source's ACLs are copied to the target" },
+      { name = "rate", kind = "rate", phase = "run",
+        desc = "bytes it may read per second, such as \"20MiB/s\"" },
       { name = "engine", kind = "choice", default = "tranship",
         values = { "tranship", "mirrormaker2" }, phase = "run",
         desc = "what copies" },
@@ -265,11 +268,16 @@ M.words = {
         desc = "PEM text or a secret parameter" },
       { name = "key", position = 2, kind = "secret", required = true,
         desc = "a secret parameter" },
+      { name = "key_password", kind = "secret",
+        desc = "opens the key; a secret parameter" },
     },
   },
   token = {
-    desc = "a bearer token", unbuilt = "use scram, plain or certificate",
-    fields = {},
+    desc = "a bearer token, by SASL OAUTHBEARER",
+    fields = {
+      { name = "command", position = 1, kind = "list", required = true,
+        desc = "a program and its arguments; what it prints is the token" },
+    },
   },
 }
 

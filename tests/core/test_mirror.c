@@ -26,11 +26,13 @@ static void ring(void *user) {
   pthread_mutex_unlock(&o->lock);
 }
 
-static void owner_open(owner *o, size_t memory) {
+static void owner_open(owner *o, size_t memory, int64_t rate) {
   *o = (owner){0};
   pthread_mutex_init(&o->lock, NULL);
   pthread_cond_init(&o->rung, NULL);
   tsh_mirror_options options = {.memory = memory,
+                                .rate = rate,
+                                .workers = 3,
                                 .progress_ms = 1,
                                 .timeout_ms = 10000,
                                 .rung = ring,
@@ -287,7 +289,7 @@ static void run_world(uint32_t seed, bool same, size_t memory) {
   r->world = world_new();
   r->world->seed = seed;
   r->histories = calloc(PARTITIONS, sizeof *r->histories);
-  owner_open(&r->owner, memory);
+  owner_open(&r->owner, memory, 0);
   for (int p = 0; p < PARTITIONS; p++) {
     log *source = &r->world->source.logs[p];
     make_history(source, &r->histories[p], seed + (uint32_t)p * 77, same);
@@ -352,7 +354,7 @@ static void small_open(small *s) {
   for (int i = 0; i < 10; i++)
     log_append(&s->world->source.logs[0],
                make_batch(i * 10, 10, TSH_CODEC_NONE));
-  owner_open(&s->owner, 0);
+  owner_open(&s->owner, 0, 0);
   s->flow = flow_of(s->world, "0", 0);
 }
 
@@ -524,6 +526,43 @@ static void stops_are_answered_with_all_there_is(void **state) {
   }
 }
 
+/* 300 KB at 200 KB/s, of which 64 KiB may come at once. */
+static void the_rate_limit_holds(void **state) {
+  (void)state;
+  enum { PARTS = 3, COUNT = 250 };
+  owner o;
+  world *w = world_new();
+  int64_t bytes = 0;
+  struct timespec begin, end;
+  owner_open(&o, 0, 200000);
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  for (int p = 0; p < PARTS; p++) {
+    char id[8];
+    log *l = &w->source.logs[p];
+    for (int i = 0; i < 20; i++) {
+      made batch = make_batch(i * COUNT, COUNT, TSH_CODEC_NONE);
+      bytes += (int64_t)batch.size;
+      log_append(l, batch);
+    }
+    snprintf(id, sizeof id, "%d", p);
+    tsh_mirror_flow flow = flow_of(w, id, p);
+    flow.until_offset = l->end;
+    assert_int_equal(tsh_mirror_start(o.mirror, &flow, NULL), 0);
+  }
+  for (int p = 0; p < PARTS; p++) {
+    tsh_mirror_event *stop = next_stop(&o);
+    assert_int_equal(stop->reason, TSH_MIRROR_REACHED);
+    tsh_mirror_event_free(stop);
+  }
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  double seconds = (double)(end.tv_sec - begin.tv_sec) +
+                   (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+  /* What the last fetches brought is not waited off any more. */
+  assert_true(seconds >= (double)(bytes - 4 * 65536) / 200000);
+  owner_close(&o);
+  world_free(w);
+}
+
 int main(void) {
   signal(SIGPIPE, SIG_IGN); /* as the program does */
   const struct CMUnitTest tests[] = {
@@ -537,6 +576,7 @@ int main(void) {
       cmocka_unit_test(a_wrong_resume_is_foreign),
       cmocka_unit_test(impossible_starts_are_refused),
       cmocka_unit_test(stops_are_answered_with_all_there_is),
+      cmocka_unit_test(the_rate_limit_holds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,9 @@
 --     secure.with(function(on) ... end)
 -- on.plaintext (everything allowed), on.sasl_ssl, on.sasl_plaintext, on.ssl are
 -- addresses; on.ca, on.cert, on.key, on.other_ca are PEM texts. The client
--- certificate is User:CN=client; SASL PLAIN knows carol.
+-- certificate is User:CN=client; SASL PLAIN knows carol. SASL OAUTHBEARER is
+-- Kafka's own handler that takes unsecured tokens. For several brokers of one
+-- authority: secure.certificates(dir, on), then secure.settings(dir, on) each.
 
 local err = require "base.err"
 local sys = require "vm.sys"
@@ -31,14 +33,14 @@ local function authority(dir, name)
     "-out", dir .. "/" .. name .. ".pem" }
 end
 
-local function certificate(dir, ca, name, extra)
-  local base = dir .. "/" .. name
+local function certificate(dir, ca, name, extra, days, as)
+  local base = dir .. "/" .. (as or name)
   run { "openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj",
     "/CN=" .. name, "-keyout", base .. ".key", "-out", base .. ".csr" }
   check(sys.write_file(base .. ".ext", extra))
   run { "openssl", "x509", "-req", "-in", base .. ".csr", "-CA",
     dir .. "/" .. ca .. ".pem", "-CAkey", dir .. "/" .. ca .. ".key",
-    "-CAcreateserial", "-days", "2", "-extfile", base .. ".ext", "-out",
+    "-CAcreateserial", "-days", days or "2", "-extfile", base .. ".ext", "-out",
     base .. ".pem" }
 end
 
@@ -65,11 +67,13 @@ local function settings(dir, on)
   local scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
   local plain = "org.apache.kafka.common.security.plain.PlainLoginModule "
     .. "required user_carol=\"carol-pw\";"
+  local bearer = "org.apache.kafka.common.security.oauthbearer."
+    .. "OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"x\";"
   local list = {
     "listeners=" .. table.concat(listen, ","),
     "advertised.listeners=" .. table.concat(advertise, ","),
     "listener.security.protocol.map=" .. table.concat(map, ","),
-    "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+    "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
     "ssl.keystore.type=PEM", "ssl.keystore.location=" .. dir .. "/server.all",
     "ssl.truststore.type=PEM", "ssl.truststore.location=" .. dir .. "/ca.pem",
     "listener.name.ssl.ssl.client.auth=required",
@@ -81,6 +85,7 @@ local function settings(dir, on)
     list[#list + 1] = prefix .. "plain.sasl.jaas.config=" .. plain
     list[#list + 1] = prefix .. "scram-sha-256.sasl.jaas.config=" .. scram
     list[#list + 1] = prefix .. "scram-sha-512.sasl.jaas.config=" .. scram
+    list[#list + 1] = prefix .. "oauthbearer.sasl.jaas.config=" .. bearer
   end
   return list
 end
@@ -96,6 +101,26 @@ local function make_certificates(dir, on)
     .. pem "ca.pem"))
   on.ca, on.other_ca = pem "ca.pem", pem "other.pem"
   on.cert, on.key = pem "client.pem", pem "client.key"
+end
+M.certificates, M.settings = make_certificates, settings
+
+--- The client's certificate, expired: { cert, key } as PEM.
+function M.expired(dir)
+  certificate(dir, "ca", "client", "extendedKeyUsage=clientAuth", "-1", "late")
+  return { cert = check(sys.read_file(dir .. "/late.pem")),
+    key = check(sys.read_file(dir .. "/late.key")) }
+end
+
+--- A script that prints an unsecured token of `subject`, good for `seconds`.
+function M.token_command(dir, subject, seconds)
+  local path = dir .. "/token-of-" .. subject
+  check(sys.write_file(path, ([[#!/bin/sh
+now=$(date +%%s)
+part() { printf '%%s' "$1" | base64 -w0 | tr '+/' '-_' | tr -d '='; }
+echo "$(part '{"alg":"none"}').$(part '{"sub":"%s","iat":'"$now"',"exp":'"$((now + %d))"'}')."
+echo asked >>"$0.log"
+]]):format(subject, seconds), { mode = 448 })) -- 0700
+  return path
 end
 
 --- Starts one, calls `body(on)`, and stops it however that ends.

@@ -113,8 +113,10 @@ void tsh_bind_class(lua_State *L, const tsh_class *cls) {
   lua_pop(L, 1);
 }
 
+enum { VALUES = 2 }; /* Lua values that a handle may hold on to */
+
 void *tsh_bind_new(lua_State *L, const tsh_class *cls) {
-  header *h = lua_newuserdatauv(L, offsetof(header, body) + cls->size, 1);
+  header *h = lua_newuserdatauv(L, offsetof(header, body) + cls->size, VALUES);
 
   memset(h, 0, offsetof(header, body) + cls->size);
   h->cls = cls;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bind.h"
+#include "wire_login.h"
 
 enum { DEFAULT_CHUNK = 10000, HASH_TEXT = 17 };
 
@@ -92,7 +92,7 @@ static int digest_range(lua_State *L) {
   static const char *const names[] = {
       "host",    "port",      "topic",      "partition", "from",
       "to",      "isolation", "mode",       "chunk",     "with_offsets",
-      "buckets", "bucket",    "timeout_ms", NULL};
+      "buckets", "bucket",    "timeout_ms", "login",     NULL};
   tsh_digest_spec spec = {0};
   bool compacted;
   tsh_digest *digest;
@@ -104,6 +104,7 @@ static int digest_range(lua_State *L) {
   compacted = spec.mode == TSH_DIGEST_COMPACTED;
   spec.host = tsh_bind_opt_string(L, 1, "host", NULL);
   spec.port = (uint16_t)tsh_bind_opt_integer(L, 1, "port", 0);
+  spec.login = tsh_bind_opt_login(L, 1);
   spec.topic = tsh_bind_opt_string(L, 1, "topic", NULL);
   spec.partition = (int32_t)tsh_bind_opt_integer(L, 1, "partition", -1);
   spec.from = tsh_bind_opt_integer(L, 1, "from", -1);

@@ -6,6 +6,7 @@
 #include "tranship/kafka.h"
 
 #include "data.h"
+#include "wire_login.h"
 
 typedef struct handle {
   tsh_kafka *kafka;
@@ -82,25 +83,13 @@ static int push_handle(lua_State *L, handle *h, tsh_kafka *kafka) {
   return 1;
 }
 
-static const char *opt_secret(lua_State *L, int index, const char *name) {
-  size_t length;
-  const char *text = NULL;
-
-  if (lua_getfield(L, index, name) != LUA_TNIL) {
-    text = tsh_bind_secret(L, -1, &length);
-    if (text == NULL)
-      luaL_error(L, "option '%s' is a text or a secret", name);
-  }
-  lua_pop(L, 1); /* the table keeps it alive */
-  return text;
-}
-
 /* open{ bootstrap, name, protocol, ... } -> client. Never waits. */
 static int kafka_open(lua_State *L) {
   static const char *const names[] = {
-      "bootstrap", "name",     "read_only",    "validates",  "protocol",
-      "mechanism", "user",     "password",     "ca",         "cert",
-      "key",       "settings", "key_password", "timeout_ms", NULL};
+      "bootstrap",    "name",       "read_only", "validates",
+      "protocol",     "mechanism",  "user",      "password",
+      "ca",           "cert",       "key",       "settings",
+      "key_password", "timeout_ms", "token",     NULL};
   tsh_kafka_setup setup = {0};
   tsh_pool **keeper;
   tsh_data *root;
@@ -116,11 +105,12 @@ static int kafka_open(lua_State *L) {
   setup.protocol = tsh_bind_opt_string(L, 1, "protocol", "plaintext");
   setup.mechanism = tsh_bind_opt_string(L, 1, "mechanism", NULL);
   setup.user = tsh_bind_opt_string(L, 1, "user", NULL);
-  setup.password = opt_secret(L, 1, "password");
-  setup.ca = opt_secret(L, 1, "ca");
-  setup.cert = opt_secret(L, 1, "cert");
-  setup.key = opt_secret(L, 1, "key");
-  setup.key_password = opt_secret(L, 1, "key_password");
+  setup.password = tsh_bind_opt_secret(L, 1, "password");
+  setup.ca = tsh_bind_opt_secret(L, 1, "ca");
+  setup.cert = tsh_bind_opt_secret(L, 1, "cert");
+  setup.key = tsh_bind_opt_secret(L, 1, "key");
+  setup.key_password = tsh_bind_opt_secret(L, 1, "key_password");
+  setup.token_command = tsh_bind_opt_command(L, 1, "token");
   if (tsh_bind_opt_boolean(L, 1, "read_only", false))
     setup.mode = TSH_KAFKA_READ_ONLY;
   else if (tsh_bind_opt_boolean(L, 1, "validates", false))

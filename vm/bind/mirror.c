@@ -130,10 +130,11 @@ static void copier_release(void *body) {
   tsh_bind_reap(c->L, close_mirror, c->mirror); /* joins a thread */
 }
 
-/* open{ memory, progress_ms, timeout_ms } -> copier. Never waits. */
+/* open{ memory, rate, workers, progress_ms, timeout_ms } -> copier. Never
+ * waits. */
 static int mirror_open(lua_State *L) {
-  static const char *const names[] = {"memory", "progress_ms", "timeout_ms",
-                                      NULL};
+  static const char *const names[] = {"memory",      "rate",       "workers",
+                                      "progress_ms", "timeout_ms", NULL};
   tsh_mirror_options options = {.rung = ring};
   tsh_err err;
   copier *c;
@@ -145,6 +146,8 @@ static int mirror_open(lua_State *L) {
   }
   tsh_bind_options(L, 1, names);
   options.memory = (size_t)tsh_bind_opt_integer(L, 1, "memory", 0);
+  options.rate = tsh_bind_opt_range(L, 1, "rate", 0, 0, INT64_C(1) << 40);
+  options.workers = (size_t)tsh_bind_opt_range(L, 1, "workers", 0, 0, 16);
   options.progress_ms = (uint32_t)tsh_bind_opt_integer(L, 1, "progress_ms", 0);
   options.timeout_ms = (uint32_t)tsh_bind_opt_integer(L, 1, "timeout_ms", 0);
   c = tsh_bind_new(L, &copier_class);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "wire_login.h"
+
 enum { TOPIC_ID_BYTES = 16, TOPIC_ID_TEXT = 22 };
 
 /* --- flows --- */
@@ -71,6 +73,7 @@ static void read_topic_id(lua_State *L, int index, tsh_mirror_flow *flow) {
 static void read_side(lua_State *L, tsh_mirror_side *side) {
   side->host = text(L, -1, "host");
   side->port = (uint16_t)tsh_bind_opt_range(L, -1, "port", 0, 1, UINT16_MAX);
+  side->login = tsh_bind_opt_login(L, lua_gettop(L));
   side->topic = text(L, -1, "topic");
   side->partition =
       (int32_t)tsh_bind_opt_range(L, -1, "partition", -1, 0, INT32_MAX);
@@ -79,7 +82,7 @@ static void read_side(lua_State *L, tsh_mirror_side *side) {
 static void read_source(lua_State *L, int index, tsh_mirror_flow *flow) {
   static const char *const names[] = {"host",       "port",     "topic",
                                       "partition",  "topic_id", "leader_epoch",
-                                      "last_epoch", NULL};
+                                      "last_epoch", "login",    NULL};
 
   lua_getfield(L, index, "source");
   tsh_bind_options(L, -1, names);
@@ -93,8 +96,8 @@ static void read_source(lua_State *L, int index, tsh_mirror_flow *flow) {
 }
 
 static void read_target(lua_State *L, int index, tsh_mirror_flow *flow) {
-  static const char *const names[] = {"host", "port", "topic", "partition",
-                                      NULL};
+  static const char *const names[] = {"host",      "port",  "topic",
+                                      "partition", "login", NULL};
 
   lua_getfield(L, index, "target");
   tsh_bind_options(L, -1, names);

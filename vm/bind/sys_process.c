@@ -12,7 +12,7 @@
 #include "sys_file.h"
 #include "tranship/process.h"
 
-enum { MOST_KEPT = 16, STREAMS = 3 };
+enum { MOST_KEPT = 16, STREAMS = 3, MOST_GIVEN = 60000 };
 
 typedef struct process {
   tsh_process *process;
@@ -193,6 +193,8 @@ static int process_index(lua_State *L) {
 typedef struct start {
   char **args, **env;
   const char *cwd, *target[STREAMS];
+  const char *given; /* a secret that its stdin holds, or NULL */
+  size_t given_length;
   int keep[MOST_KEPT], keep_count;
   bool detached;
   int child[STREAMS], ours[STREAMS]; /* descriptors; -1: none */
@@ -282,6 +284,14 @@ static void read_keep(lua_State *L, start *s) {
   }
 }
 
+static void read_given(lua_State *L, start *s) {
+  if (lua_getfield(L, 1, "stdin") == LUA_TUSERDATA)
+    s->given = tsh_bind_secret(L, -1, &s->given_length);
+  lua_pop(L, 1); /* the options keep it */
+  luaL_argcheck(L, s->given_length <= MOST_GIVEN, 1,
+                "a secret of more than 60000 bytes");
+}
+
 static void read_options(lua_State *L, start *s) {
   static const char *const names[] = {"args",     "env",    "cwd",
                                       "stdin",    "stdout", "stderr",
@@ -291,15 +301,37 @@ static void read_options(lua_State *L, start *s) {
   tsh_bind_options(L, 1, names);
   s->cwd = tsh_bind_opt_string(L, 1, "cwd", NULL);
   s->detached = tsh_bind_opt_boolean(L, 1, "detached", 0);
+  read_given(L, s);
   for (int i = 0; i < STREAMS; i++) {
     const char *fallback = s->detached || i == 0 ? "null" : "inherit";
 
-    s->target[i] = tsh_bind_opt_string(L, 1, streams[i], fallback);
     s->child[i] = s->ours[i] = -1;
+    s->target[i] = i == 0 && s->given != NULL
+                       ? "a secret"
+                       : tsh_bind_opt_string(L, 1, streams[i], fallback);
   }
   read_keep(L, s);
   s->args = read_args(L);
   s->env = read_env(L);
+}
+
+/* A pipe that holds the secret already, and has no other end: it is gone once
+ * it was read, and lies nowhere else. */
+static int open_given(start *s) {
+  int ends[2], why;
+  ssize_t n;
+
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+    return -1;
+  n = write(ends[1], s->given, s->given_length);
+  why = errno;
+  close(ends[1]);
+  if (n == (ssize_t)s->given_length &&
+      fcntl(ends[0], F_SETFL, 0) == 0) /* for the child it blocks */
+    return s->child[0] = ends[0];
+  close(ends[0]);
+  errno = n < 0 ? why : ENOBUFS;
+  return -1;
 }
 
 /* The descriptor a stream of the child becomes; -1 with errno on failure. */
@@ -307,6 +339,8 @@ static int open_stream(start *s, int i) {
   const char *target = s->target[i];
   int ends[2];
 
+  if (i == 0 && s->given != NULL)
+    return open_given(s);
   if (strcmp(target, "inherit") == 0)
     return s->child[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
   if (strcmp(target, "null") == 0)

@@ -9,6 +9,7 @@
 
 #include "bind.h"
 #include "tranship/proto.h"
+#include "wire_login.h"
 #include "wire_table.h"
 
 typedef struct handle {
@@ -131,11 +132,11 @@ static int conn_call(lua_State *L) {
   return start_call(L, h->conn, msg, (int16_t)version, &body, timeout_ms);
 }
 
-/* connect{ host, port, client_id, read_only, timeout_ms } -> conn. Never
+/* connect{ host, port, login, client_id, read_only, timeout_ms } -> conn. Never
  * waits: what is wrong with the host is what the first call fails with. */
 static int wire_connect(lua_State *L) {
-  static const char *const names[] = {"host",      "port",       "client_id",
-                                      "read_only", "timeout_ms", NULL};
+  static const char *const names[] = {
+      "host", "port", "login", "client_id", "read_only", "timeout_ms", NULL};
   tsh_conn_options options = {0};
   lua_Integer port, timeout_ms;
   tsh_err err = {0};
@@ -149,6 +150,7 @@ static int wire_connect(lua_State *L) {
   luaL_argcheck(L, port > 0 && port < 65536, 1, "port is missing");
   luaL_argcheck(L, timeout_ms >= 0, 1, "timeout_ms is negative");
   options.port = (uint16_t)port;
+  options.login = tsh_bind_opt_login(L, 1);
   options.client_id = tsh_bind_opt_string(L, 1, "client_id", NULL);
   options.read_only = tsh_bind_opt_boolean(L, 1, "read_only", 0);
   options.timeout_ms = (uint64_t)timeout_ms;
@@ -223,5 +225,6 @@ static const luaL_Reg functions[] = {{"connect", wire_connect},
 int luaopen_vm_wire(lua_State *L) {
   tsh_bind_class(L, &conn_class);
   luaL_newlib(L, functions);
+  tsh_bind_register_login(L);
   return 1;
 }

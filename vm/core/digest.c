@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "digest_fold.h"
+#include "tranship/login.h"
 #include "tranship/proto.h"
 #include "tranship/wire.h"
 
@@ -222,6 +223,7 @@ static void on_stop(void *user) {
 static int work(job *j, tsh_err *err) {
   const tsh_conn_options options = {.host = j->spec.host,
                                     .port = j->spec.port,
+                                    .login = j->spec.login,
                                     .client_id = "tranship-digest",
                                     .read_only = true,
                                     .timeout_ms = j->spec.timeout_ms};
@@ -295,6 +297,7 @@ static void op_free(tsh_op *op) {
   free(j->digest.chunks);
   free(j->digest.keys);
   uv_mutex_destroy(&j->lock);
+  tsh_login_release(j->spec.login);
   free(j->text);
   free(j);
 }
@@ -320,6 +323,7 @@ static job *new_job(const tsh_digest_spec *spec) {
   memcpy(text + host, spec->topic, topic);
   j->text = text;
   j->spec = *spec;
+  tsh_login_keep(spec->login);
   j->spec.host = text;
   j->spec.topic = text + host;
   if (!j->spec.timeout_ms)

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "tranship/login.h"
+
 enum { DEFAULT_TIMEOUT_MS = 10000 };
 
 /* The table. */
@@ -68,6 +70,7 @@ static int new_instance(tsh_kafka *kafka, rd_kafka_conf_t *conf,
   char why[256];
   rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
                                      RD_KAFKA_EVENT_LOG);
+  tsh_kafka__token_conf(kafka, conf);
   kafka->rk = rd_kafka_new(type, conf, why, sizeof why);
   if (!kafka->rk) {
     rd_kafka_conf_destroy(conf);
@@ -75,13 +78,13 @@ static int new_instance(tsh_kafka *kafka, rd_kafka_conf_t *conf,
   }
   rd_kafka_set_log_queue(kafka->rk, NULL);
   kafka->queue = rd_kafka_queue_get_main(kafka->rk);
-  return 0;
+  return tsh_kafka__token_start(kafka, err);
 }
 
-/* Takes `conf` and `template`, also on failure. */
+/* Takes `conf` and `template`, also on failure; keeps `login`. */
 static int open_role(tsh_kafka **out, tsh_kafka_role role, tsh_loop *loop,
                      rd_kafka_conf_t *conf, rd_kafka_conf_t *template,
-                     tsh_err *err) {
+                     tsh_login *login, tsh_err *err) {
   tsh_kafka *kafka = calloc(1, sizeof *kafka);
   if (!kafka) {
     rd_kafka_conf_destroy(conf);
@@ -92,6 +95,7 @@ static int open_role(tsh_kafka **out, tsh_kafka_role role, tsh_loop *loop,
   kafka->role = role;
   kafka->loop = loop;
   kafka->conf = template;
+  kafka->login = tsh_login_keep(login);
   pthread_mutex_init(&kafka->lock, NULL);
   pthread_cond_init(&kafka->idle, NULL);
   int status = new_instance(
@@ -112,8 +116,15 @@ int tsh_kafka_open(tsh_kafka **out, tsh_loop *loop,
   rd_kafka_conf_t *conf = tsh_kafka__conf(setup, err);
   if (!conf)
     return TSH_INVALID;
-  int status = open_role(out, TSH_KAFKA_CLIENT, loop, rd_kafka_conf_dup(conf),
-                         conf, err);
+  tsh_login *login;
+  int status = tsh_kafka__token_login(&login, setup, err);
+  if (status) {
+    rd_kafka_conf_destroy(conf);
+    return status;
+  }
+  status = open_role(out, TSH_KAFKA_CLIENT, loop, rd_kafka_conf_dup(conf), conf,
+                     login, err);
+  tsh_login_release(login);
   if (status)
     return status;
   (*out)->mode = setup->mode;
@@ -145,7 +156,8 @@ int tsh_kafka_open_role(tsh_kafka **out, const tsh_kafka *client,
     return status;
   }
   tsh_kafka *kafka = NULL;
-  status = open_role(&kafka, role, client->loop, conf, NULL, err);
+  status =
+      open_role(&kafka, role, client->loop, conf, NULL, client->login, err);
   if (status)
     return status;
   kafka->timeout_ms = client->timeout_ms;
@@ -163,6 +175,7 @@ int tsh_kafka_open_role(tsh_kafka **out, const tsh_kafka *client,
 /* Closing. */
 
 void tsh_kafka_close(tsh_kafka *kafka) {
+  atomic_store(&kafka->leaving, true);
   tsh_kafka__unhook(kafka->queue);
   tsh_kafka__reader_close(kafka);
   tsh_bell_close(kafka->bell);
@@ -183,6 +196,7 @@ void tsh_kafka_destroy(void *handle) {
     rd_kafka_destroy_flags(kafka->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   if (kafka->conf)
     rd_kafka_conf_destroy(kafka->conf);
+  tsh_login_release(kafka->login);
   pthread_mutex_destroy(&kafka->lock);
   pthread_cond_destroy(&kafka->idle);
   free(kafka);

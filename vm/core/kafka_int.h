@@ -4,8 +4,10 @@
 
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tranship/kafka.h"
 
@@ -20,6 +22,8 @@ struct tsh_kafka {
   rd_kafka_conf_t *conf; /* client: the template of readers and producers */
   rd_kafka_t *rk;
   rd_kafka_queue_t *queue;
+  struct tsh_login *login; /* gives tokens; NULL: another login */
+  atomic_bool leaving;     /* a token comes too late */
   tsh_kafka_mode mode;
   bool answered; /* a call has succeeded: the login is good */
   int timeout_ms;
@@ -130,6 +134,12 @@ int tsh_kafka__fail_error(tsh_err *err, rd_kafka_error_t *error); /* frees */
 bool tsh_kafka__is_transient(rd_kafka_resp_err_t code);
 
 /* kafka_conf.c */
+/* kafka_token.c: what login by OAUTHBEARER needs, else nothing. */
+int tsh_kafka__token_login(struct tsh_login **out, const tsh_kafka_setup *setup,
+                           tsh_err *err);
+void tsh_kafka__token_conf(tsh_kafka *kafka, rd_kafka_conf_t *conf);
+int tsh_kafka__token_start(tsh_kafka *kafka, tsh_err *err);
+
 rd_kafka_conf_t *tsh_kafka__conf(const tsh_kafka_setup *setup, tsh_err *err);
 int tsh_kafka__settings(rd_kafka_conf_t *conf, const tsh_data *settings,
                         tsh_err *err);

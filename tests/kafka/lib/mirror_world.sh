@@ -1,7 +1,8 @@
 #!/bin/bash
 # Two clusters for a test, gone when the test is: mirror_world.sh DIR [KEY=VALUE..]
 # starts DIR/old and DIR/new, prints their addresses, and takes them down when
-# its stdin ends, however the test ended.
+# its stdin ends, however the test ended. old:KEY=VALUE and new:KEY=VALUE are for
+# one of them.
 set -u
 cluster=$(cd "$(dirname "$0")/../../world" && pwd)/cluster
 dir=$1
@@ -19,8 +20,16 @@ finish() {
 trap finish EXIT
 trap 'exit 1' TERM INT HUP
 mkdir -p "$dir"
-"$cluster" up "$dir/old" HEAP=400m ID=b2xkb2xkb2xkb2xkb2xkbw "$@" >"$dir/old.up" &
-"$cluster" up "$dir/new" HEAP=400m ID=bmV3bmV3bmV3bmV3bmV3bg "$@" >"$dir/new.up" || exit 1
+old=() new=()
+for setting in "$@"; do
+  case $setting in
+    old:*) old+=("${setting#old:}") ;;
+    new:*) new+=("${setting#new:}") ;;
+    *) old+=("$setting") new+=("$setting") ;;
+  esac
+done
+"$cluster" up "$dir/old" HEAP=400m ID=b2xkb2xkb2xkb2xkb2xkbw "${old[@]}" >"$dir/old.up" &
+"$cluster" up "$dir/new" HEAP=400m ID=bmV3bmV3bmV3bmV3bmV3bg "${new[@]}" >"$dir/new.up" || exit 1
 wait $! || exit 1
 cat "$dir/old.up" "$dir/new.up"
 cat >/dev/null

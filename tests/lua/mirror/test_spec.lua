@@ -18,13 +18,13 @@ end
 test("flags alone describe a bridge", function(t)
   local found, problems = spec.of({ from = "a:1", to = "b:2",
     topics = { "apps.*" }, prefix = "blue.", memory = "32MiB",
-    metrics = "[::1]:9404" }, "road")
+    rate = "20MiB/s", metrics = "[::1]:9404" }, "road")
   t.equal(problems, {})
   t.equal(found, {
     name = "road", from = { name = "from", bootstrap = "a:1" },
     to = { name = "to", bootstrap = "b:2" }, topics = { "apps.*" },
     names = { prefix = "blue." }, memory = 32 << 20,
-    metrics = { host = "::1", port = 9404 },
+    rate = 20 << 20, metrics = { host = "::1", port = 9404 },
   })
 end)
 
@@ -46,13 +46,13 @@ end)
 test("everything that is wrong is told at once", function(t)
   local path, gone <close> = file_of(t, [[{ "format": 1, "name": "road",
     "from": { "name": "old" }, "topics": [], "names": 7, "offsets": "exact",
-    "memory": "1KiB", "metrics": "host:1", "group": "yes", "tropics": 1 }]])
+    "memory": "1KiB", "rate": "5/s", "metrics": "host:1", "group": "yes", "tropics": 1 }]])
   local found, problems = spec.of({ config = path }, "other")
   t.equal(found, nil)
   local all = table.concat(problems, "\n")
   for _, part in ipairs { "the file is bridge road's, not other's",
     "from is {", "topics is a list", "names is", "offsets is one of",
-    "memory is at least", "metrics is", "group is true or false",
+    "memory is at least", "rate is bytes per time", "metrics is", "group is true or false",
     "tropics is no field", "no cluster 'to'" } do
     t.ok(all:find(part, 1, true), part .. " in\n" .. all)
   end

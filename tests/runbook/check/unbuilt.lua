@@ -3,7 +3,7 @@ runbook "unbuilt" { window = { opens = "Sat 01:00", closes = "Sun 05:00" } }
 
 local ocp = kubernetes "ocp" { context = "prod" }
 local source = cluster "source" { strimzi = "event-bus", on = ocp }
-local target = cluster "target" { bootstrap = "127.0.0.1:9093", login = token { "x" } }
+local target = cluster "target" { bootstrap = "127.0.0.1:9093" }
 local unit = workload "unit" { unit = "greeter.service", group = "g", reads = "a" }
 local third = cluster "third" { bootstrap = "127.0.0.1:9094" }
 local road = bridge "road" { from = third, to = third, topics = "apps.*", on = ocp }

@@ -1,4 +1,5 @@
-/* The copier itself: its thread, the commands that reach it, and its end. */
+/* The copier itself: its workers, the commands that reach them, their end. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,8 @@ enum {
   DEFAULT_MEMORY = 64 << 20,
   LEAST_MEMORY = 4 << 20, /* one fetch of each kind */
   DEFAULT_PROGRESS_MS = 20,
-  DEFAULT_TIMEOUT_MS = 30000
+  DEFAULT_TIMEOUT_MS = 30000,
+  DEFAULT_WORKERS = 4 /* at most: beyond, brokers are what is slow */
 };
 
 typedef enum verb { START, STOP, GO_ON, CLOSE } verb;
@@ -25,6 +27,8 @@ typedef struct command {
 
 static void free_command(command *told) {
   free(told->id);
+  tsh_login_release(told->flow.source.login);
+  tsh_login_release(told->flow.target.login);
   free((char *)told->flow.source.host);
   free((char *)told->flow.source.topic);
   free((char *)told->flow.target.host);
@@ -43,20 +47,39 @@ static command *new_command(verb verb, const char *id) {
   return told;
 }
 
-static int post(tsh_mirror *mirror, command *told, tsh_err *err) {
+static int no_memory(tsh_err *err) {
+  return tsh_err_set(err, TSH_NO_MEMORY, "mirror", 0, "out of memory");
+}
+
+/* With the lock held. */
+static void post(tsh_mirror *worker, command *told) {
+  *worker->commands_end = told;
+  worker->commands_end = &told->next;
+  tsh_bell_ring(worker->bell);
+}
+
+/* To the worker that has the flow, or that shall have it. */
+static int send(tsh_mirror *mirror, command *told, tsh_err *err) {
+  shared *shared = mirror->shared;
   if (told == NULL)
-    return tsh_err_set(err, TSH_NO_MEMORY, "mirror", 0, "out of memory");
-  pthread_mutex_lock(&mirror->lock);
-  *mirror->commands_end = told;
-  mirror->commands_end = &told->next;
-  pthread_mutex_unlock(&mirror->lock);
-  tsh_bell_ring(mirror->bell);
-  return 0;
+    return no_memory(err);
+  pthread_mutex_lock(&shared->lock);
+  tsh_mirror *worker = told->verb == START
+                           ? tsh_mirror__route_new(shared, told->id)
+                           : tsh_mirror__route(shared, told->id);
+  if (worker != NULL)
+    post(worker, told);
+  pthread_mutex_unlock(&shared->lock);
+  if (worker != NULL)
+    return 0;
+  free_command(told);
+  return no_memory(err);
 }
 
 static bool copy_side(tsh_mirror_side *to, const tsh_mirror_side *from) {
   to->host = strdup(from->host);
   to->topic = strdup(from->topic);
+  to->login = tsh_login_keep(from->login);
   return to->host != NULL && to->topic != NULL;
 }
 
@@ -68,17 +91,18 @@ int tsh_mirror_start(tsh_mirror *mirror, const tsh_mirror_flow *flow,
     told->flow.id = told->id;
     told->flow.source.host = told->flow.source.topic = NULL;
     told->flow.target.host = told->flow.target.topic = NULL;
+    told->flow.source.login = told->flow.target.login = NULL;
     if (!copy_side(&told->flow.source, &flow->source) ||
         !copy_side(&told->flow.target, &flow->target)) {
       free_command(told);
       told = NULL;
     }
   }
-  return post(mirror, told, err);
+  return send(mirror, told, err);
 }
 
 int tsh_mirror_stop(tsh_mirror *mirror, const char *id, tsh_err *err) {
-  return post(mirror, new_command(STOP, id), err);
+  return send(mirror, new_command(STOP, id), err);
 }
 
 int tsh_mirror_go_on(tsh_mirror *mirror, const tsh_mirror_resume *resume,
@@ -86,16 +110,20 @@ int tsh_mirror_go_on(tsh_mirror *mirror, const tsh_mirror_resume *resume,
   command *told = new_command(GO_ON, resume->id);
   if (told != NULL)
     told->resume = *resume;
-  return post(mirror, told, err);
+  return send(mirror, told, err);
 }
 
-/* --- commands, on the copier's thread --- */
+/* --- commands, on the worker's thread --- */
 
 static void refuse(tsh_mirror *mirror, const char *id, const tsh_err *err) {
+  shared *shared = mirror->shared;
   tsh_mirror_event *stop = tsh_mirror__event_new(TSH_MIRROR_STOPPED, id);
   stop->reason = TSH_MIRROR_FAILED;
   stop->err = *err;
   tsh_mirror__post(mirror, stop);
+  pthread_mutex_lock(&shared->lock);
+  tsh_mirror__route_end(shared, id);
+  pthread_mutex_unlock(&shared->lock);
 }
 
 static void start_flow(tsh_mirror *mirror, const tsh_mirror_flow *spec) {
@@ -142,6 +170,7 @@ static void close_all(tsh_mirror *mirror) {
       tsh_mirror__flow_drop(mirror->table[i]);
   tsh_mirror__sweep_links(mirror);
   tsh_mirror__progress_stop(mirror);
+  tsh_mirror__rate_stop(mirror);
   tsh_bell_close(mirror->bell);
 }
 
@@ -169,11 +198,11 @@ static void obey(tsh_mirror *mirror, command *told) {
 
 static void rung(void *user) {
   tsh_mirror *mirror = user;
-  pthread_mutex_lock(&mirror->lock);
+  pthread_mutex_lock(&mirror->shared->lock);
   command *told = mirror->commands;
   mirror->commands = NULL;
   mirror->commands_end = &mirror->commands;
-  pthread_mutex_unlock(&mirror->lock);
+  pthread_mutex_unlock(&mirror->shared->lock);
   while (told != NULL) {
     command *next = told->next;
     if (mirror->closing)
@@ -189,82 +218,138 @@ static void rung(void *user) {
   tsh_mirror__sweep_links(mirror);
 }
 
-/* --- its own life --- */
+/* --- a worker's life --- */
 
 static void *live(void *user) {
-  tsh_mirror *mirror = user;
-  tsh_loop_run(mirror->loop);
+  tsh_mirror *worker = user;
+  tsh_loop_run(worker->loop);
   return NULL;
 }
 
-static void set_options(tsh_mirror *mirror, const tsh_mirror_options *options) {
-  tsh_mirror_options *own = &mirror->options;
-  *own = *options;
-  if (own->memory == 0)
-    own->memory = DEFAULT_MEMORY;
-  if (own->memory < LEAST_MEMORY)
-    own->memory = LEAST_MEMORY;
-  if (own->progress_ms == 0)
-    own->progress_ms = DEFAULT_PROGRESS_MS;
-  if (own->timeout_ms == 0)
-    own->timeout_ms = DEFAULT_TIMEOUT_MS;
+static void free_worker(tsh_mirror *worker) {
+  tsh_aborted_fini(&worker->aborted);
+  tsh_records_fini(&worker->records);
+  tsh_builder_fini(&worker->builder);
+  free(worker->table);
+  free(worker);
 }
 
-static void free_mirror(tsh_mirror *mirror) {
-  pthread_mutex_destroy(&mirror->lock);
-  tsh_aborted_fini(&mirror->aborted);
-  tsh_records_fini(&mirror->records);
-  tsh_builder_fini(&mirror->builder);
-  for (tsh_mirror_event *next; mirror->events != NULL; mirror->events = next) {
-    next = mirror->events->next;
-    tsh_mirror_event_free(mirror->events);
+static int hire(shared *shared, const tsh_mirror_options *options,
+                tsh_err *err) {
+  tsh_mirror *worker = calloc(1, sizeof *worker);
+  if (worker == NULL)
+    return no_memory(err);
+  worker->shared = shared;
+  worker->progress_ms =
+      options->progress_ms > 0 ? options->progress_ms : DEFAULT_PROGRESS_MS;
+  worker->timeout_ms =
+      options->timeout_ms > 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
+  TAILQ_INIT(&worker->dirty);
+  worker->commands_end = &worker->commands;
+  tsh_aborted_init(&worker->aborted);
+  tsh_records_init(&worker->records);
+  tsh_builder_init(&worker->builder);
+  int status = tsh_loop_open(&worker->loop, err);
+  if (status != 0) {
+    free_worker(worker);
+    return status;
   }
-  free(mirror->table);
-  free(mirror);
+  worker->bell = tsh_bell_open(worker->loop, rung, worker);
+  int failed = pthread_create(&worker->thread, NULL, live, worker);
+  if (failed != 0) {
+    tsh_bell_close(worker->bell);
+    tsh_loop_close(worker->loop);
+    free_worker(worker);
+    return tsh_err_errno(err, failed, "copier thread");
+  }
+  shared->workers[shared->worker_count++] = worker;
+  return 0;
+}
+
+static void dismiss(tsh_mirror *worker, command *close) {
+  pthread_mutex_lock(&worker->shared->lock);
+  post(worker, close);
+  pthread_mutex_unlock(&worker->shared->lock);
+}
+
+static void leave(tsh_mirror *worker) {
+  pthread_join(worker->thread, NULL);
+  tsh_loop_close(worker->loop);
+  free_worker(worker);
+}
+
+/* --- all of them --- */
+
+static size_t how_many(size_t wanted) {
+  cpu_set_t cores;
+  if (wanted == 0) {
+    wanted = sched_getaffinity(0, sizeof cores, &cores) == 0
+                 ? (size_t)CPU_COUNT(&cores)
+                 : 1;
+    if (wanted > DEFAULT_WORKERS)
+      wanted = DEFAULT_WORKERS;
+  }
+  return wanted < MOST_WORKERS ? wanted : MOST_WORKERS;
+}
+
+static shared *new_shared(const tsh_mirror_options *options) {
+  shared *shared = calloc(1, sizeof *shared);
+  if (shared == NULL)
+    return NULL;
+  pthread_mutex_init(&shared->lock, NULL);
+  shared->events_end = &shared->events;
+  shared->rung = options->rung;
+  shared->user = options->user;
+  tsh_mirror__limit_rate(shared, options->rate);
+  shared->memory = options->memory > 0 ? options->memory : DEFAULT_MEMORY;
+  if (shared->memory < LEAST_MEMORY)
+    shared->memory = LEAST_MEMORY;
+  return shared;
+}
+
+/* Nobody else is there to be waited for by then. */
+static void end_shared(shared *shared) {
+  for (size_t i = 0; i < shared->worker_count; i++) {
+    command *close;
+    while ((close = new_command(CLOSE, "")) == NULL)
+      continue; /* there is no other way to end it */
+    dismiss(shared->workers[i], close);
+  }
+  for (size_t i = 0; i < shared->worker_count; i++)
+    leave(shared->workers[i]);
+  pthread_mutex_destroy(&shared->lock);
+  for (tsh_mirror_event *next; shared->events != NULL; shared->events = next) {
+    next = shared->events->next;
+    tsh_mirror_event_free(shared->events);
+  }
+  tsh_mirror__routes_free(shared);
+  free(shared);
 }
 
 int tsh_mirror_open(tsh_mirror **out, const tsh_mirror_options *options,
                     tsh_err *err) {
-  tsh_mirror *mirror = calloc(1, sizeof *mirror);
-  if (mirror == NULL)
-    return tsh_err_set(err, TSH_NO_MEMORY, "mirror", 0, "out of memory");
-  set_options(mirror, options);
-  pthread_mutex_init(&mirror->lock, NULL);
-  TAILQ_INIT(&mirror->dirty);
-  mirror->commands_end = &mirror->commands;
-  mirror->events_end = &mirror->events;
-  tsh_aborted_init(&mirror->aborted);
-  tsh_records_init(&mirror->records);
-  tsh_builder_init(&mirror->builder);
-  int status = tsh_loop_open(&mirror->loop, err);
-  if (status != 0) {
-    free_mirror(mirror);
-    return status;
+  shared *shared = new_shared(options);
+  if (shared == NULL)
+    return no_memory(err);
+  size_t wanted = how_many(options->workers);
+  while (shared->worker_count < wanted) {
+    int status = hire(shared, options, err);
+    if (status != 0) {
+      end_shared(shared);
+      return status;
+    }
   }
-  mirror->bell = tsh_bell_open(mirror->loop, rung, mirror);
-  int failed = pthread_create(&mirror->thread, NULL, live, mirror);
-  if (failed != 0) {
-    status = tsh_err_errno(err, failed, "copier thread");
-    tsh_bell_close(mirror->bell);
-    tsh_loop_close(mirror->loop);
-    free_mirror(mirror);
-    return status;
-  }
-  *out = mirror;
+  *out = shared->workers[0];
   return 0;
 }
 
 void tsh_mirror_mute(tsh_mirror *mirror) {
-  pthread_mutex_lock(&mirror->lock);
-  mirror->options.rung = NULL;
-  pthread_mutex_unlock(&mirror->lock);
+  pthread_mutex_lock(&mirror->shared->lock);
+  mirror->shared->rung = NULL;
+  pthread_mutex_unlock(&mirror->shared->lock);
 }
 
 void tsh_mirror_close(tsh_mirror *mirror) {
   tsh_mirror_mute(mirror);
-  while (post(mirror, new_command(CLOSE, ""), NULL) != 0)
-    continue; /* there is no other way to end it */
-  pthread_join(mirror->thread, NULL);
-  tsh_loop_close(mirror->loop);
-  free_mirror(mirror);
+  end_shared(mirror->shared);
 }

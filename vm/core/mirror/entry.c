@@ -8,12 +8,18 @@ chunk *tsh_mirror__chunk_new(tsh_mirror *mirror, tsh_body *body, size_t size) {
   if (held == NULL)
     return NULL;
   *held = (chunk){mirror, tsh_body_keep(body), size, 1};
-  mirror->held += size;
+  tsh_mirror__hold(mirror, size);
   return held;
+}
+
+void tsh_mirror__hold(tsh_mirror *mirror, size_t bytes) {
+  mirror->held += bytes;
+  atomic_fetch_add(&mirror->shared->held, bytes);
 }
 
 void tsh_mirror__give_back(tsh_mirror *mirror, size_t bytes) {
   mirror->held -= bytes;
+  atomic_fetch_sub(&mirror->shared->held, bytes);
 }
 
 void tsh_mirror__chunk_release(chunk *chunk) {
@@ -40,7 +46,7 @@ entry *tsh_mirror__entry_new(flow *flow, chunk *chunk, uint8_t *bytes,
   if (chunk != NULL)
     chunk->refs++;
   else
-    flow->mirror->held += size;
+    tsh_mirror__hold(flow->mirror, size);
   flow->held += size;
   return made;
 }
@@ -62,7 +68,7 @@ void tsh_mirror__entry_own(flow *flow, entry *entry, uint8_t *bytes,
   entry->bytes = bytes;
   entry->size = size;
   flow->held += size;
-  flow->mirror->held += size;
+  tsh_mirror__hold(flow->mirror, size);
 }
 
 void tsh_mirror__entry_free(flow *flow, entry *entry) {

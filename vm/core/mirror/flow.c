@@ -7,7 +7,7 @@
 
 enum { FIRST_TABLE = 64 };
 
-static size_t hash(const char *id) {
+size_t tsh_mirror__hash(const char *id) {
   uint64_t h = 14695981039346656037u; /* FNV-1a */
   for (; *id != '\0'; id++)
     h = (h ^ (uint8_t)*id) * 1099511628211u;
@@ -15,7 +15,7 @@ static size_t hash(const char *id) {
 }
 
 static flow **bucket(tsh_mirror *mirror, const char *id) {
-  return &mirror->table[hash(id) & (mirror->table_size - 1)];
+  return &mirror->table[tsh_mirror__hash(id) & (mirror->table_size - 1)];
 }
 
 flow *tsh_mirror__find(tsh_mirror *mirror, const char *id) {
@@ -53,7 +53,8 @@ static bool copy_texts(tsh_mirror_flow *spec) {
   spec->id = strdup(spec->id);
   spec->source.topic = strdup(spec->source.topic);
   spec->target.topic = strdup(spec->target.topic);
-  spec->source.host = spec->target.host = NULL; /* the links know them */
+  spec->source.host = spec->target.host = NULL;   /* the links know them ... */
+  spec->source.login = spec->target.login = NULL; /* ... and these */
   return spec->id && spec->source.topic && spec->target.topic;
 }
 
@@ -88,11 +89,9 @@ int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
   made->spec = *spec;
   if (!copy_texts(&made->spec))
     goto no_memory;
-  made->source =
-      tsh_mirror__source_join(mirror, spec->source.host, spec->source.port,
-                              spec->has_topic_id ? 13 : 12);
-  made->sender =
-      tsh_mirror__sender_join(mirror, spec->target.host, spec->target.port);
+  made->source = tsh_mirror__source_join(mirror, &spec->source,
+                                         spec->has_topic_id ? 13 : 12);
+  made->sender = tsh_mirror__sender_join(mirror, &spec->target);
   if (made->source == NULL || made->sender == NULL)
     goto no_memory;
   set_positions(made);
@@ -124,6 +123,9 @@ void tsh_mirror__flow_drop(flow *dropped) {
     at = &(*at)->hash_next;
   *at = dropped->hash_next;
   mirror->flow_count--;
+  pthread_mutex_lock(&mirror->shared->lock);
+  tsh_mirror__route_end(mirror->shared, dropped->spec.id);
+  pthread_mutex_unlock(&mirror->shared->lock);
   free_flow(dropped);
 }
 

@@ -28,7 +28,7 @@ static tsh_conn *open_conn(tsh_mirror *mirror, tsh_conn **conn,
   if (*conn != NULL && tsh_conn_failed(*conn))
     shut(conn);
   options.client_id = "tranship-mirror";
-  options.timeout_ms = mirror->options.timeout_ms;
+  options.timeout_ms = mirror->timeout_ms;
   options.failed = failed;
   options.user = conn;
   if (*conn == NULL)
@@ -41,6 +41,7 @@ tsh_conn *tsh_mirror__lane_conn(lane *lane, tsh_err *err) {
   return open_conn(from->mirror, &lane->conn,
                    (tsh_conn_options){.host = from->host,
                                       .port = from->port,
+                                      .login = from->login,
                                       .read_only = true},
                    err);
 }
@@ -48,26 +49,29 @@ tsh_conn *tsh_mirror__lane_conn(lane *lane, tsh_err *err) {
 tsh_conn *tsh_mirror__sender_conn(sender *sender, tsh_err *err) {
   const target *to = sender->target;
   return open_conn(to->mirror, &sender->conn,
-                   (tsh_conn_options){.host = to->host, .port = to->port}, err);
+                   (tsh_conn_options){
+                       .host = to->host, .port = to->port, .login = to->login},
+                   err);
 }
 
 /* --- sources --- */
 
-source *tsh_mirror__source_join(tsh_mirror *mirror, const char *host,
-                                uint16_t port, int16_t version) {
+source *tsh_mirror__source_join(tsh_mirror *mirror, const tsh_mirror_side *side,
+                                int16_t version) {
   for (source *at = mirror->sources; at != NULL; at = at->next)
-    if (at->port == port && at->version == version &&
-        strcmp(at->host, host) == 0) {
+    if (at->port == side->port && at->version == version &&
+        at->login == side->login && strcmp(at->host, side->host) == 0) {
       at->flows++;
       return at;
     }
   source *made = calloc(1, sizeof *made);
-  if (made == NULL || (made->host = strdup(host)) == NULL) {
+  if (made == NULL || (made->host = strdup(side->host)) == NULL) {
     free(made);
     return NULL;
   }
   made->mirror = mirror;
-  made->port = port;
+  made->port = side->port;
+  made->login = tsh_login_keep(side->login);
   made->version = version;
   made->flows = 1;
   for (int i = 0; i < LANES; i++)
@@ -99,6 +103,7 @@ static void sweep_sources(tsh_mirror *mirror) {
     }
     shut_source(unused);
     *at = unused->next;
+    tsh_login_release(unused->login);
     free(unused->host);
     free(unused);
   }
@@ -106,18 +111,19 @@ static void sweep_sources(tsh_mirror *mirror) {
 
 /* --- targets --- */
 
-static target *find_target(tsh_mirror *mirror, const char *host,
-                           uint16_t port) {
+static target *find_target(tsh_mirror *mirror, const tsh_mirror_side *side) {
   for (target *at = mirror->targets; at != NULL; at = at->next)
-    if (at->port == port && strcmp(at->host, host) == 0)
+    if (at->port == side->port && at->login == side->login &&
+        strcmp(at->host, side->host) == 0)
       return at;
   target *made = calloc(1, sizeof *made);
-  if (made == NULL || (made->host = strdup(host)) == NULL) {
+  if (made == NULL || (made->host = strdup(side->host)) == NULL) {
     free(made);
     return NULL;
   }
   made->mirror = mirror;
-  made->port = port;
+  made->port = side->port;
+  made->login = tsh_login_keep(side->login);
   for (int i = 0; i < SENDERS; i++) {
     made->senders[i].target = made;
     TAILQ_INIT(&made->senders[i].ready);
@@ -127,9 +133,9 @@ static target *find_target(tsh_mirror *mirror, const char *host,
   return made;
 }
 
-sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
-                                uint16_t port) {
-  target *to = find_target(mirror, host, port);
+sender *tsh_mirror__sender_join(tsh_mirror *mirror,
+                                const tsh_mirror_side *side) {
+  target *to = find_target(mirror, side);
   if (to == NULL)
     return NULL;
   sender *least = &to->senders[0];
@@ -162,6 +168,7 @@ static void sweep_targets(tsh_mirror *mirror) {
     }
     shut_target(unused);
     *at = unused->next;
+    tsh_login_release(unused->login);
     free(unused->host);
     free(unused);
   }

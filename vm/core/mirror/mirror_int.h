@@ -1,8 +1,10 @@
 /* Inside the copier: flows, what they hold, and the links they share.
  *
- *   commands -> engine.c: the thread, its mailbox; flow.c: the flows
+ *   commands -> engine.c: the workers and what they are told; routes.c: which
+ *   of them has which flow; flow.c: the flows
  *   link.c: brokers, and connections to them
  *   reader.c: which flows are fetched when, on which connection
+ *   rate.c: how much may be fetched per second
  *   intake.c: a flow's piece of a Fetch reply -> entries
  *   merge.c: small neighbours in a flow's queue -> one entry
  *   writer.c: entries -> Produce requests, several flows in each
@@ -10,15 +12,20 @@
  *
  * An entry is one batch on its way, or a hole that the owner must fill. It
  * points into the Fetch reply it came in, which a chunk keeps and counts
- * against the memory budget, or owns bytes that were rebuilt or merged. */
+ * against the memory budget, or owns bytes that were rebuilt or merged.
+ *
+ * A copier is a few equal workers, each a tsh_mirror with a thread, a loop,
+ * flows and links of its own; the owner's handle is the first of them. */
 #ifndef TRANSHIP_MIRROR_INT_H
 #define TRANSHIP_MIRROR_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
 #include "tranship/batch.h"
+#include "tranship/login.h"
 #include "tranship/loop.h"
 #include "tranship/mirror.h"
 #include "tranship/proto.h"
@@ -28,7 +35,8 @@ enum {
   BEHIND_LANES = 2, /* connections that fetch what is known to be there */
   IDLE_LANES = 3,   /* connections that wait for what is to come */
   LANES = BEHIND_LANES + IDLE_LANES,
-  SENDERS = 3,  /* connections that produce */
+  SENDERS = 3, /* connections that produce */
+  MOST_WORKERS = 16,
   IN_FLIGHT = 5 /* requests per sender, and so batches per partition: a
                    broker recognises the last five of a producer */
 };
@@ -126,6 +134,7 @@ struct source {
   tsh_mirror *mirror;
   char *host;
   uint16_t port;
+  tsh_login *login; /* or NULL */
   int16_t version;
   size_t flows;
   struct flow_list behind, idle;
@@ -146,35 +155,61 @@ struct target {
   tsh_mirror *mirror;
   char *host;
   uint16_t port;
+  tsh_login *login; /* or NULL */
   size_t flows;
   sender senders[SENDERS];
 };
 
+typedef struct route route;
+
+/* rate.c: bytes per second that fetches may bring. */
+typedef struct token_bucket {
+  int64_t rate;      /* 0: no limit */
+  int64_t bytes;     /* to be spent; below zero: a debt */
+  int64_t filled_us; /* when */
+} token_bucket;
+
+/* What the workers share with each other and with the owner. */
+typedef struct shared {
+  size_t memory;
+  atomic_size_t held; /* by all workers together */
+  size_t worker_count;
+  tsh_mirror *workers[MOST_WORKERS];
+
+  pthread_mutex_t lock; /* of what follows, and of all commands */
+  void (*rung)(void *user);
+  void *user;
+  token_bucket bucket;
+  route **routes;
+  size_t route_size, route_count;
+  tsh_mirror_event *events, **events_end;
+  uint64_t generation; /* counts takes: older events are gone */
+} shared;
+
 struct tsh_mirror {
-  tsh_mirror_options options;
+  shared *shared;
+  uint32_t progress_ms, timeout_ms;
   tsh_loop *loop;
   pthread_t thread;
 
-  /* The copier's thread alone. */
+  /* The worker's thread alone. */
   flow **table;
   size_t table_size, flow_count;
   source *sources;
   target *targets;
-  size_t held;  /* bytes promised to fetches or kept */
-  bool starved; /* a fetch waits for memory */
+  size_t held; /* bytes promised to fetches or kept */
   struct flow_list dirty;
   tsh_timer *progress;
+  tsh_timer *pause; /* of fetching, while the rate is used up; or NULL */
   tsh_aborted aborted;
   tsh_records records;
   tsh_builder builder;
   bool closing;
 
-  /* Shared. */
-  pthread_mutex_t lock;
+  /* With the lock. */
   tsh_bell *bell;
   struct command *commands, **commands_end;
-  tsh_mirror_event *events, **events_end;
-  uint64_t generation; /* counts takes: older events are gone */
+  size_t routed; /* flows, here or on their way */
 };
 
 /* Sequences wrap from 2^31 - 1 to 0. */
@@ -183,7 +218,15 @@ static inline int32_t tsh_mirror__sequence_after(int32_t sequence,
   return (int32_t)((sequence + count) & INT32_MAX);
 }
 
+/* routes.c, with the lock held. Without a route the first worker answers; no
+ * memory for one is NULL. */
+tsh_mirror *tsh_mirror__route(shared *shared, const char *id);
+tsh_mirror *tsh_mirror__route_new(shared *shared, const char *id);
+void tsh_mirror__route_end(shared *shared, const char *id);
+void tsh_mirror__routes_free(shared *shared);
+
 /* flow.c: the life of one flow. */
+size_t tsh_mirror__hash(const char *id);
 flow *tsh_mirror__find(tsh_mirror *mirror, const char *id);
 int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
                          flow **out, tsh_err *err);
@@ -210,6 +253,7 @@ void tsh_mirror__entry_own(flow *flow, entry *entry, uint8_t *bytes,
 void tsh_mirror__drop_queue(flow *flow);
 chunk *tsh_mirror__chunk_new(tsh_mirror *mirror, tsh_body *body, size_t size);
 void tsh_mirror__chunk_release(chunk *chunk);
+void tsh_mirror__hold(tsh_mirror *mirror, size_t bytes);
 void tsh_mirror__give_back(tsh_mirror *mirror, size_t bytes);
 
 /* intake.c: `first` says that the flow was first in its fetch. May end it. */
@@ -217,11 +261,11 @@ void tsh_mirror__intake(flow *flow, chunk *chunk, tsh_fetched *fetched,
                         bool first);
 
 /* link.c: joining may fail for want of memory. */
-source *tsh_mirror__source_join(tsh_mirror *mirror, const char *host,
-                                uint16_t port, int16_t version);
+source *tsh_mirror__source_join(tsh_mirror *mirror, const tsh_mirror_side *side,
+                                int16_t version);
 void tsh_mirror__source_leave(source *source);
-sender *tsh_mirror__sender_join(tsh_mirror *mirror, const char *host,
-                                uint16_t port);
+sender *tsh_mirror__sender_join(tsh_mirror *mirror,
+                                const tsh_mirror_side *side);
 void tsh_mirror__sender_leave(sender *sender);
 /* An open or opening connection, or NULL. */
 tsh_conn *tsh_mirror__lane_conn(lane *lane, tsh_err *err);
@@ -235,6 +279,17 @@ void tsh_mirror__want_fetch(flow *flow, bool at_once);
 void tsh_mirror__no_fetch(flow *flow);
 void tsh_mirror__pump_source(source *source);
 void tsh_mirror__pump_sources(tsh_mirror *mirror);
+
+/* rate.c. Bytes that may be asked for now; 0: none before `wait_ms`. */
+void tsh_bucket_init(token_bucket *bucket, int64_t rate, int64_t now_us);
+size_t tsh_bucket_allows(token_bucket *bucket, int64_t now_us,
+                         uint64_t *wait_ms);
+void tsh_bucket_spend(token_bucket *bucket, size_t bytes);
+/* The same for a worker: 0 bytes, and it pumps again when there are some. */
+void tsh_mirror__limit_rate(shared *shared, int64_t rate);
+size_t tsh_mirror__allowed(tsh_mirror *mirror);
+void tsh_mirror__fetched(tsh_mirror *mirror, size_t bytes);
+void tsh_mirror__rate_stop(tsh_mirror *mirror);
 
 /* bounds.c: log start and end, into the flow's STOPPED. */
 void tsh_mirror__ask_bounds(flow *flow, tsh_conn *conn);

@@ -92,33 +92,34 @@ static void merge(tsh_mirror_event *to, tsh_mirror_event *from) {
 }
 
 /* With the lock held. */
-static void push(tsh_mirror *mirror, tsh_mirror_event *event) {
+static void push(shared *shared, tsh_mirror_event *event) {
   event->next = NULL;
-  *mirror->events_end = event;
-  mirror->events_end = &event->next;
-  if (mirror->options.rung != NULL)
-    mirror->options.rung(mirror->options.user);
+  *shared->events_end = event;
+  shared->events_end = &event->next;
+  if (shared->rung != NULL)
+    shared->rung(shared->user);
 }
 
 void tsh_mirror__post(tsh_mirror *mirror, tsh_mirror_event *event) {
-  pthread_mutex_lock(&mirror->lock);
-  push(mirror, event);
-  pthread_mutex_unlock(&mirror->lock);
+  shared *shared = mirror->shared;
+  pthread_mutex_lock(&shared->lock);
+  push(shared, event);
+  pthread_mutex_unlock(&shared->lock);
 }
 
 /* With the lock held. */
 static void publish(flow *flow) {
-  tsh_mirror *mirror = flow->mirror;
+  shared *shared = flow->mirror->shared;
   tsh_mirror_event *report = report_of(flow);
   flow->report = NULL;
   set_positions(report, flow);
-  if (flow->published != NULL && flow->generation == mirror->generation) {
+  if (flow->published != NULL && flow->generation == shared->generation) {
     merge(flow->published, report);
     return;
   }
   flow->published = report;
-  flow->generation = mirror->generation;
-  push(mirror, report);
+  flow->generation = shared->generation;
+  push(shared, report);
 }
 
 static void clean(flow *flow) {
@@ -130,21 +131,21 @@ void tsh_mirror__publish(flow *flow) {
   if (!flow->dirty)
     return;
   clean(flow);
-  pthread_mutex_lock(&flow->mirror->lock);
+  pthread_mutex_lock(&flow->mirror->shared->lock);
   publish(flow);
-  pthread_mutex_unlock(&flow->mirror->lock);
+  pthread_mutex_unlock(&flow->mirror->shared->lock);
 }
 
 static void publish_all(void *user) {
   tsh_mirror *mirror = user;
   tsh_mirror__progress_stop(mirror);
-  pthread_mutex_lock(&mirror->lock);
+  pthread_mutex_lock(&mirror->shared->lock);
   flow *next;
   while ((next = TAILQ_FIRST(&mirror->dirty)) != NULL) {
     clean(next);
     publish(next);
   }
-  pthread_mutex_unlock(&mirror->lock);
+  pthread_mutex_unlock(&mirror->shared->lock);
 }
 
 void tsh_mirror__progress_stop(tsh_mirror *mirror) {
@@ -160,15 +161,15 @@ void tsh_mirror__touch(flow *flow) {
     TAILQ_INSERT_TAIL(&mirror->dirty, flow, telling);
   }
   if (mirror->progress == NULL)
-    mirror->progress = tsh_timer_start(
-        mirror->loop, mirror->options.progress_ms, publish_all, mirror);
+    mirror->progress =
+        tsh_timer_start(mirror->loop, mirror->progress_ms, publish_all, mirror);
 }
 
 /* Takes the flow's events out of the mailbox: progress goes into `stop`, a
  * hole is forgotten, an earlier stop becomes the answer itself. */
-static tsh_mirror_event *gather(tsh_mirror *mirror, const char *id,
+static tsh_mirror_event *gather(shared *shared, const char *id,
                                 tsh_mirror_event *stop) {
-  tsh_mirror_event **at = &mirror->events, *progress = NULL;
+  tsh_mirror_event **at = &shared->events, *progress = NULL;
   while (*at != NULL) {
     tsh_mirror_event *event = *at;
     if (event->answer || strcmp(event->id, id) != 0) {
@@ -186,7 +187,7 @@ static tsh_mirror_event *gather(tsh_mirror *mirror, const char *id,
       tsh_mirror_event_free(event);
     }
   }
-  mirror->events_end = at;
+  shared->events_end = at;
   if (stop != NULL && progress != NULL) {
     stop->segments = progress->segments;
     stop->segment_count = progress->segment_count;
@@ -207,30 +208,34 @@ static tsh_mirror_event *not_found(const char *id) {
 }
 
 void tsh_mirror__tell_stop(flow *flow, tsh_mirror_event *stop) {
-  tsh_mirror *mirror = flow->mirror;
+  shared *shared = flow->mirror->shared;
   tsh_mirror__publish(flow);
   set_positions(stop, flow);
-  pthread_mutex_lock(&mirror->lock);
+  pthread_mutex_lock(&shared->lock);
   if (stop->answer)
-    gather(mirror, flow->spec.id, stop);
-  push(mirror, stop);
-  pthread_mutex_unlock(&mirror->lock);
+    gather(shared, flow->spec.id, stop);
+  push(shared, stop);
+  pthread_mutex_unlock(&shared->lock);
 }
 
+/* What was gathered here may be of a younger flow with this id, which must
+ * not add to it any more. */
 void tsh_mirror__answer_unknown(tsh_mirror *mirror, const char *id) {
-  pthread_mutex_lock(&mirror->lock);
-  tsh_mirror_event *stop = gather(mirror, id, NULL);
+  shared *shared = mirror->shared;
+  pthread_mutex_lock(&shared->lock);
+  tsh_mirror_event *stop = gather(shared, id, NULL);
   if (stop == NULL)
     stop = not_found(id);
   stop->answer = true;
-  push(mirror, stop);
-  pthread_mutex_unlock(&mirror->lock);
+  shared->generation++;
+  push(shared, stop);
+  pthread_mutex_unlock(&shared->lock);
 }
 
 /* Splits the mailbox: answers stay, or only the wanted answer goes. */
-static tsh_mirror_event *split(tsh_mirror *mirror, const char *answer_to) {
+static tsh_mirror_event *split(shared *shared, const char *answer_to) {
   tsh_mirror_event *taken = NULL, **taken_end = &taken;
-  tsh_mirror_event **at = &mirror->events;
+  tsh_mirror_event **at = &shared->events;
   while (*at != NULL) {
     tsh_mirror_event *event = *at;
     bool wanted = answer_to == NULL
@@ -244,22 +249,24 @@ static tsh_mirror_event *split(tsh_mirror *mirror, const char *answer_to) {
     *taken_end = event;
     taken_end = &event->next;
   }
-  mirror->events_end = at;
+  shared->events_end = at;
   *taken_end = NULL;
   return taken;
 }
 
 tsh_mirror_event *tsh_mirror_take(tsh_mirror *mirror) {
-  pthread_mutex_lock(&mirror->lock);
-  tsh_mirror_event *taken = split(mirror, NULL);
-  mirror->generation++;
-  pthread_mutex_unlock(&mirror->lock);
+  shared *shared = mirror->shared;
+  pthread_mutex_lock(&shared->lock);
+  tsh_mirror_event *taken = split(shared, NULL);
+  shared->generation++;
+  pthread_mutex_unlock(&shared->lock);
   return taken;
 }
 
 tsh_mirror_event *tsh_mirror_take_stopped(tsh_mirror *mirror, const char *id) {
-  pthread_mutex_lock(&mirror->lock);
-  tsh_mirror_event *taken = split(mirror, id);
-  pthread_mutex_unlock(&mirror->lock);
+  shared *shared = mirror->shared;
+  pthread_mutex_lock(&shared->lock);
+  tsh_mirror_event *taken = split(shared, id);
+  pthread_mutex_unlock(&shared->lock);
   return taken;
 }

@@ -62,18 +62,18 @@ void tsh_mirror__want_fetch(flow *flow, bool at_once) {
     TAILQ_INSERT_TAIL(list_of(flow), flow, fetching);
 }
 
-/* A share of the budget, or 0 while there is none. */
+/* A share of the budget, or 0 while there is none and bytes of our own will
+ * come back to ask again. */
 static size_t promise(tsh_mirror *mirror, size_t wanted) {
-  size_t memory = mirror->options.memory;
-  size_t left = memory > mirror->held ? memory - mirror->held : 0;
-  if (left < wanted && left < LEAST_BYTES && mirror->held > 0) {
-    mirror->starved = true;
+  size_t memory = mirror->shared->memory;
+  size_t held = atomic_load(&mirror->shared->held);
+  size_t left = memory > held ? memory - held : 0;
+  if (left < wanted && left < LEAST_BYTES && mirror->held > 0)
     return 0;
-  }
   size_t promised = wanted <= left ? wanted : left;
   if (promised < LEAST_BYTES)
     promised = LEAST_BYTES;
-  mirror->held += promised;
+  tsh_mirror__hold(mirror, promised);
   return promised;
 }
 
@@ -144,7 +144,7 @@ static void fail(fetch *asked, const tsh_err *err) {
   forget(asked);
 }
 
-/* False when there is no memory for it now. */
+/* False when there is no memory for it now, or the rate is used up. */
 static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
                   int32_t wait_ms) {
   tsh_mirror *mirror = lane->source->mirror;
@@ -154,13 +154,14 @@ static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
   if (count++ == most)
     break;
   count = count > most ? most : count;
-  size_t promised = promise(mirror, bytes);
+  size_t allowed = tsh_mirror__allowed(mirror);
+  size_t promised =
+      allowed == 0 ? 0 : promise(mirror, bytes < allowed ? bytes : allowed);
   if (promised == 0)
     return false;
   fetch *asked = calloc(1, sizeof *asked + count * sizeof(flow *));
   if (asked == NULL) {
     tsh_mirror__give_back(mirror, promised);
-    mirror->starved = true;
     return false;
   }
   asked->lane = lane;
@@ -205,7 +206,6 @@ void tsh_mirror__pump_source(source *source) {
 }
 
 void tsh_mirror__pump_sources(tsh_mirror *mirror) {
-  mirror->starved = false;
   for (source *at = mirror->sources; at != NULL; at = at->next)
     tsh_mirror__pump_source(at);
 }
@@ -314,6 +314,7 @@ static void replied(void *user, const tsh_reply *reply) {
     tsh_mirror__pump_source(source);
     return;
   }
+  tsh_mirror__fetched(mirror, reply->size);
   tsh_err err = {0};
   chunk *chunk = tsh_mirror__chunk_new(mirror, reply->body, reply->size);
   int status = chunk == NULL ? tsh_err_set(&err, TSH_NO_MEMORY, "mirror", 0,

@@ -176,7 +176,7 @@ static int send(produce *request, tsh_err *err) {
         .body = {entry->bytes, entry->size},
     };
   }
-  uint32_t timeout_ms = request->sender->target->mirror->options.timeout_ms;
+  uint32_t timeout_ms = request->sender->target->mirror->timeout_ms;
   int status = tsh_produce_encode(PRODUCE_VERSION, NULL, (int32_t)timeout_ms,
                                   items, request->count, &request->gather, err);
   if (status != 0)

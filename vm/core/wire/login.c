@@ -18,7 +18,8 @@ struct tsh_login {
   tsh_creds *creds;
   pthread_mutex_t token_lock; /* of what follows; held while a command runs */
   tsh_secret *token;
-  time_t token_end; /* when it is too old to be handed out again */
+  time_t token_renew; /* it is not handed out again from then on */
+  time_t token_end;   /* 0: it does not say */
 };
 
 /* --- credentials --------------------------------------------------------- */
@@ -195,22 +196,33 @@ static int copy_secret(tsh_secret *from, tsh_secret **out, tsh_err *err) {
   return 0;
 }
 
-/* A token is handed out again during the first half of its life; one that
- * does not say how long it lives is not. */
-int tsh_login__token(tsh_login *login, const tsh_creds *creds,
-                     atomic_bool *abandoned, tsh_secret **out, tsh_err *err) {
+static int new_token(tsh_login *login, atomic_bool *abandoned, tsh_err *err) {
   long long life_ms;
+  tsh_creds *creds = tsh_login__creds(login);
+  tsh_secret_free(login->token);
+  login->token = NULL;
+  int status = creds->command ? tsh_token_fetch(creds->command, abandoned,
+                                                &login->token, &life_ms, err)
+                              : tsh_err_set(err, TSH_AUTH, "wire", 0,
+                                            "the login has no token command");
+  if (status == 0) {
+    login->token_end = life_ms > 0 ? time(NULL) + life_ms / 1000 : 0;
+    login->token_renew = life_ms > 0 ? time(NULL) + life_ms / 2000 : 0;
+  }
+  tsh_creds__release(creds);
+  return status;
+}
+
+int tsh_login_token(tsh_login *login, atomic_bool *abandoned, tsh_secret **out,
+                    long long *life_ms, tsh_err *err) {
   int status = 0;
   pthread_mutex_lock(&login->token_lock);
-  if (!login->token || time(NULL) >= login->token_end) {
-    tsh_secret_free(login->token);
-    login->token = NULL;
-    status = tsh_token_fetch(creds->command, abandoned, &login->token, &life_ms,
-                             err);
-    login->token_end = time(NULL) + (life_ms > 0 ? life_ms / 2000 : 0);
-  }
+  if (!login->token || time(NULL) >= login->token_renew)
+    status = new_token(login, abandoned, err);
   if (status == 0)
     status = copy_secret(login->token, out, err);
+  *life_ms =
+      login->token_end ? (long long)(login->token_end - time(NULL)) * 1000 : -1;
   pthread_mutex_unlock(&login->token_lock);
   return status;
 }

@@ -33,11 +33,6 @@ typedef struct tsh_creds {
 tsh_creds *tsh_login__creds(tsh_login *login);
 void tsh_creds__release(tsh_creds *creds); /* NULL is fine */
 
-/* A token that is good for a while, from the last call or the command. Blocks:
- * one caller runs the command, the others wait for it. */
-int tsh_login__token(tsh_login *login, const tsh_creds *creds,
-                     atomic_bool *abandoned, tsh_secret **out, tsh_err *err);
-
 /* tls_context.c: PEM texts to what connections are made from. */
 int tsh_tls__context(SSL_CTX **out, const tsh_login_spec *spec, tsh_err *err);
 

@@ -287,8 +287,9 @@ static void on_answer(void *user, const tsh_reply *reply) {
 
 static void ask_for_token(uv_work_t *work) {
   tsh_sasl *sasl = work->data;
-  tsh_login__token(sasl->conn->options.login, sasl->creds, &sasl->abandoned,
-                   &sasl->token, &sasl->token_err);
+  long long life_ms;
+  tsh_login_token(sasl->conn->options.login, &sasl->abandoned, &sasl->token,
+                  &life_ms, &sasl->token_err);
 }
 
 static void on_token(uv_work_t *work, int status) {

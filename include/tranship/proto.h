@@ -125,6 +125,9 @@ uint32_t tsh_throttle_of(int16_t api_key, int16_t version, const uint8_t *data,
 typedef struct tsh_fetch_limits {
   int32_t max_wait_ms, min_bytes, max_bytes;
   bool committed; /* isolation level read_committed */
+  /* NULL: a full fetch. Else the broker keeps the wants of a session and
+   * answers only for those that have news (KIP-227). */
+  const struct tsh_fetch_session *session;
 } tsh_fetch_limits;
 
 typedef struct tsh_fetch_want {
@@ -137,7 +140,15 @@ typedef struct tsh_fetch_want {
   int32_t max_bytes;
 } tsh_fetch_want;
 
-/* A full fetch without a session. Neighbours of one topic share its entry. */
+/* Id 0 and epoch 0 begin a session, with all that it wants; later requests
+ * count epochs and tell wants that are new or changed, and those that go. */
+typedef struct tsh_fetch_session {
+  int32_t id, epoch;
+  const tsh_fetch_want *forgotten; /* topic and partition of each */
+  size_t forgotten_count;
+} tsh_fetch_session;
+
+/* Neighbours of one topic share its entry. */
 int tsh_fetch_encode(int16_t version, const tsh_fetch_limits *limits,
                      const tsh_fetch_want *wants, size_t count,
                      struct iovec *out, tsh_err *err);
@@ -164,6 +175,7 @@ typedef struct tsh_topic_walk { /* private */
   int64_t topics, parts;
   tsh_text topic;
   const uint8_t *topic_id;
+  int32_t session; /* of a Fetch: 0 = the broker keeps none */
   bool compact, with_ids;
 } tsh_topic_walk;
 typedef tsh_topic_walk tsh_fetch_iter;

@@ -15,7 +15,7 @@
 
 #include "batch_make.h"
 
-enum { MOST_LOGS = 16, REMEMBERED = 5, MOST_CONNS = 4096 };
+enum { MOST_LOGS = 16, REMEMBERED = 5, MOST_CONNS = 4096, MOST_SESSIONS = 32 };
 
 typedef struct log_batch {
   made bytes;
@@ -42,8 +42,23 @@ typedef struct log {
   } last[REMEMBERED];
 } log;
 
+/* A fetch session: what it wants of each log. */
+typedef struct session {
+  int id, epoch;
+  bool in[MOST_LOGS];
+  struct asked {
+    int32_t partition;
+    int64_t offset;
+    int32_t last_epoch;
+  } wants[MOST_LOGS];
+} session;
+typedef struct asked asked;
+
 typedef struct broker {
   struct world *world;
+  session sessions[MOST_SESSIONS];
+  int session_count;
+  int full_fetches, session_fetches, told; /* of sessions: wants told */
   log logs[MOST_LOGS];
   int listener;
   uint16_t port;
@@ -61,7 +76,7 @@ typedef struct world {
   int drop_before, drop_after, refuse;
   uint32_t seed;
   /* Told once, then forgotten. */
-  int fetch_error, produce_error, shift_base, diverge;
+  int fetch_error, produce_error, shift_base, diverge, session_error;
 } world;
 
 static inline int chance(world *w, int in_thousand) {
@@ -184,12 +199,6 @@ static inline int log_produce(world *w, log *l, const uint8_t *bytes,
 /* --- answers ----------------------------------------------------------------
  */
 
-typedef struct asked {
-  int32_t partition;
-  int64_t offset;
-  int32_t last_epoch;
-} asked;
-
 static inline void put_partition(broker *b, out *o, const asked *want,
                                  size_t *room) {
   world *w = b->world;
@@ -252,18 +261,54 @@ static inline bool some_data(broker *b, const asked *wants, int count) {
   return b->world->fetch_error != 0 || b->world->diverge != 0;
 }
 
-static inline void serve_fetch(broker *b, in *i, out *o) {
-  asked wants[MOST_LOGS];
+/* With the lock held: what the request tells, added to its session; the
+ * number of wants, or minus an error. */
+static inline int join_session(broker *b, int id, int epoch, const asked *told,
+                               int count, in *i, session **out) {
+  session *s = NULL;
+  int error = b->world->session_error;
+  b->world->session_error = 0;
+  if (error != 0)
+    return -error;
+  if (id == 0) {
+    assert_true(epoch == 0 && b->session_count < MOST_SESSIONS);
+    s = &b->sessions[b->session_count++];
+    *s = (session){.id = b->session_count};
+  } else {
+    s = &b->sessions[id - 1];
+    if (epoch != s->epoch)
+      return -71;
+  }
+  s->epoch++;
+  for (int k = 0; k < count; k++) {
+    s->in[told[k].partition] = true;
+    s->wants[told[k].partition] = told[k];
+  }
+  for (int topics = (int)get_var(i) - 1; topics > 0; topics--) {
+    i->at += get_var(i) - 1;
+    for (int k = (int)get_var(i) - 1; k > 0; k--)
+      s->in[get_n(i, 4)] = false;
+    get_var(i);
+  }
+  b->session_fetches++;
+  b->told += count;
+  *out = s;
+  return 0;
+}
+
+static inline int wants_of(const session *s, asked *wants) {
   int count = 0;
-  get_n(i, 4);
-  int64_t wait_ms = get_n(i, 4);
-  get_n(i, 4);
-  size_t room = (size_t)get_n(i, 4);
-  get_n(i, 1);
-  get_n(i, 8);
-  assert_int_equal(get_var(i), 2); /* one topic */
-  size_t name = get_var(i) - 1;
-  i->at += name;
+  for (int p = 0; p < MOST_LOGS; p++)
+    if (s->in[p])
+      wants[count++] = s->wants[p];
+  return count;
+}
+
+static inline int read_wants(in *i, asked *wants) {
+  int count = 0;
+  if (get_var(i) == 1)
+    return 0;
+  i->at += get_var(i) - 1; /* the one topic */
   count = (int)get_var(i) - 1;
   for (int k = 0; k < count; k++) {
     wants[k].partition = (int32_t)get_n(i, 4);
@@ -273,7 +318,34 @@ static inline void serve_fetch(broker *b, in *i, out *o) {
     get_n(i, 12);
     get_var(i);
   }
-  for (; wait_ms > 0 && !b->world->closing; wait_ms--) {
+  get_var(i);
+  return count;
+}
+
+static inline bool has_news(broker *b, const asked *want) {
+  return b->logs[want->partition].end != want->offset;
+}
+
+static inline void serve_fetch(broker *b, in *i, out *o) {
+  asked wants[MOST_LOGS];
+  session *s = NULL;
+  int error = 0;
+  get_n(i, 4);
+  int64_t wait_ms = get_n(i, 4);
+  get_n(i, 4);
+  size_t room = (size_t)get_n(i, 4);
+  get_n(i, 1);
+  int id = (int)get_n(i, 4), epoch = (int)get_n(i, 4);
+  int count = read_wants(i, wants);
+  pthread_mutex_lock(&b->world->lock);
+  if (epoch >= 0) {
+    error = -join_session(b, id, epoch, wants, count, i, &s);
+    count = error != 0 ? 0 : wants_of(s, wants);
+  } else {
+    b->full_fetches++;
+  }
+  pthread_mutex_unlock(&b->world->lock);
+  for (; error == 0 && wait_ms > 0 && !b->world->closing; wait_ms--) {
     pthread_mutex_lock(&b->world->lock);
     bool ready = some_data(b, wants, count);
     pthread_mutex_unlock(&b->world->lock);
@@ -281,17 +353,28 @@ static inline void serve_fetch(broker *b, in *i, out *o) {
       break;
     usleep(1000);
   }
-  put_n(o, 0, 1); /* tags of the header */
-  put_n(o, 0, 4 + 2 + 4);
-  put_var(o, 2);
-  put_var(o, 2);
-  put_raw(o, "t", 1);
-  put_var(o, (uint64_t)count + 1);
   pthread_mutex_lock(&b->world->lock);
-  for (int k = 0; k < count; k++)
-    put_partition(b, o, &wants[k], &room);
+  if (id != 0) { /* only what has news */
+    int kept = 0;
+    for (int k = 0; k < count; k++)
+      if (has_news(b, &wants[k]))
+        wants[kept++] = wants[k];
+    count = kept;
+  }
+  put_n(o, 0, 1); /* tags of the header */
+  put_n(o, 0, 4);
+  put_n(o, error, 2);
+  put_n(o, s != NULL ? s->id : 0, 4);
+  put_var(o, count > 0 ? 2 : 1);
+  if (count > 0) {
+    put_var(o, 2);
+    put_raw(o, "t", 1);
+    put_var(o, (uint64_t)count + 1);
+    for (int k = 0; k < count; k++)
+      put_partition(b, o, &wants[k], &room);
+    put_n(o, 0, 1);
+  }
   pthread_mutex_unlock(&b->world->lock);
-  put_n(o, 0, 1);
   put_n(o, 0, 1);
 }
 

@@ -112,6 +112,28 @@ static void fetch_request(void **state) {
     expect_story(TSH_API_FETCH, v, out.iov_base, out.iov_len, want[v - 11]);
     free(out.iov_base);
   }
+  /* In a session: one want is new, two are gone. */
+  const tsh_fetch_session session = {77, 5, wants, 2};
+  limits.session = &session;
+  static const char *const news[] = {
+      "Topic=b Partition=1 CurrentLeaderEpoch=4 FetchOffset=9 "
+      "LogStartOffset=-1 PartitionMaxBytes=79 "
+      "Topic=a Partitions=0 Partitions=5 RackId= ",
+      "Topic=b Partition=1 CurrentLeaderEpoch=4 FetchOffset=9 "
+      "LastFetchedEpoch=4 LogStartOffset=-1 PartitionMaxBytes=79 "
+      "Topic=a Partitions=0 Partitions=5 RackId= ",
+      "TopicId=02 Partition=1 CurrentLeaderEpoch=4 FetchOffset=9 "
+      "LastFetchedEpoch=4 LogStartOffset=-1 PartitionMaxBytes=79 "
+      "TopicId=01 Partitions=0 Partitions=5 RackId= "};
+  for (int16_t v = 11; v <= 13; v++) {
+    struct iovec out;
+    char story[512] = "ReplicaId=-1 MaxWaitMs=50 MinBytes=1 MaxBytes=9000000 "
+                      "IsolationLevel=1 SessionId=77 SessionEpoch=5 ";
+    strcat(story, news[v - 11]);
+    assert_int_equal(tsh_fetch_encode(v, &limits, &wants[2], 1, &out, NULL), 0);
+    expect_story(TSH_API_FETCH, v, out.iov_base, out.iov_len, story);
+    free(out.iov_base);
+  }
   struct iovec out;
   assert_int_equal(tsh_fetch_encode(14, &limits, wants, 3, &out, NULL),
                    TSH_INVALID);

@@ -78,6 +78,7 @@ static void set_positions(flow *flow) {
   flow->producer_epoch = spec->producer_epoch;
   flow->epoch_read = flow->acked_epoch = spec->last_epoch;
   flow->source_end = -1;
+  flow->moved_ms = tsh_loop_now(flow->mirror->loop);
 }
 
 int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,

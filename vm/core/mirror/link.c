@@ -78,6 +78,7 @@ source *tsh_mirror__source_join(tsh_mirror *mirror, const tsh_mirror_side *side,
     made->lanes[i].source = made;
   TAILQ_INIT(&made->behind);
   TAILQ_INIT(&made->idle);
+  tsh_mirror__watch_init(made);
   made->next = mirror->sources;
   mirror->sources = made;
   return made;
@@ -91,6 +92,7 @@ void tsh_mirror__source_leave(source *source) {
 static void shut_source(source *source) {
   for (int i = 0; i < LANES; i++)
     shut(&source->lanes[i].conn);
+  shut(&source->watch.lane.conn);
 }
 
 static void sweep_sources(tsh_mirror *mirror) {
@@ -102,6 +104,7 @@ static void sweep_sources(tsh_mirror *mirror) {
       continue;
     }
     shut_source(unused);
+    tsh_mirror__watch_fini(unused);
     *at = unused->next;
     tsh_login_release(unused->login);
     free(unused->host);

@@ -4,6 +4,7 @@
  *   of them has which flow; flow.c: the flows
  *   link.c: brokers, and connections to them
  *   reader.c: which flows are fetched when, on which connection
+ *   watch.c: quiet flows, watched in a fetch session
  *   rate.c: how much may be fetched per second
  *   intake.c: a flow's piece of a Fetch reply -> entries
  *   merge.c: small neighbours in a flow's queue -> one entry
@@ -91,6 +92,13 @@ struct flow {
   int32_t epoch_read;
   size_t held; /* bytes of entries */
 
+  /* Watching. */
+  enum { AWAKE, DROWSY, WATCHED } wakefulness;
+  TAILQ_ENTRY(flow) watching; /* among the drowsy, or the untold */
+  bool untold;                /* watched, and the broker does not know yet */
+  flow *member_next;
+  uint64_t moved_ms; /* loop time of the last news */
+
   /* Writing. */
   sender *sender;
   TAILQ_ENTRY(flow) sending; /* in the list of its sender ... */
@@ -129,6 +137,21 @@ typedef struct lane {
   bool busy;
 } lane;
 
+/* A fetch session with the flows that are quiet. */
+typedef struct watch {
+  lane lane;
+  int32_t session, epoch; /* 0 and 0: to begin */
+  flow **table;           /* members by topic and partition */
+  size_t table_size, count;
+  struct flow_list drowsy; /* that shall become members */
+  struct flow_list untold; /* members that the next request tells */
+  size_t untold_count;
+  tsh_fetch_want *forgotten; /* that it takes back; topics are owned */
+  size_t forgotten_count, forgotten_capacity;
+  struct iovec body; /* of the request in flight ... */
+  size_t promised;   /* ... and its bytes of the budget */
+} watch;
+
 struct source {
   source *next;
   tsh_mirror *mirror;
@@ -139,6 +162,7 @@ struct source {
   size_t flows;
   struct flow_list behind, idle;
   lane lanes[LANES]; /* those for behind first */
+  watch watch;
 };
 
 /* A broker that is written to. */
@@ -277,8 +301,25 @@ void tsh_mirror__shut_links(tsh_mirror *mirror);  /* all connections */
 /* Lists the flow to be fetched, if it may be. */
 void tsh_mirror__want_fetch(flow *flow, bool at_once);
 void tsh_mirror__no_fetch(flow *flow);
+void tsh_mirror__detach(flow *flow); /* from its list or fetch, not the watch */
+/* Bytes that a fetch may bring, counted as held; 0: none now. */
+size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted);
+tsh_fetch_limits tsh_mirror__limits(const source *source, int32_t wait_ms,
+                                    size_t bytes);
+tsh_fetch_want tsh_mirror__want_of(const flow *flow);
+int tsh_mirror__fetch_error(int16_t error, tsh_err *err);
+/* The flow's piece of a reply; it is asked for again, or ends. */
+void tsh_mirror__serve(flow *flow, lane *lane, chunk *chunk,
+                       tsh_fetched *fetched, bool first);
 void tsh_mirror__pump_source(source *source);
 void tsh_mirror__pump_sources(tsh_mirror *mirror);
+
+/* watch.c */
+void tsh_mirror__watch_init(source *source);
+void tsh_mirror__watch_fini(source *source);
+void tsh_mirror__drowse(flow *flow); /* nothing came for it */
+void tsh_mirror__wake(flow *flow);
+void tsh_mirror__pump_watch(source *source);
 
 /* rate.c. Bytes that may be asked for now; 0: none before `wait_ms`. */
 void tsh_bucket_init(token_bucket *bucket, int64_t rate, int64_t now_us);

@@ -41,7 +41,7 @@ static void unlist(flow *flow) {
   flow->listed = false;
 }
 
-void tsh_mirror__no_fetch(flow *flow) {
+void tsh_mirror__detach(flow *flow) {
   if (flow->listed)
     unlist(flow);
   if (flow->slot != NULL)
@@ -49,11 +49,16 @@ void tsh_mirror__no_fetch(flow *flow) {
   flow->slot = NULL;
 }
 
+void tsh_mirror__no_fetch(flow *flow) {
+  tsh_mirror__detach(flow);
+  tsh_mirror__wake(flow);
+}
+
 /* --- asking --- */
 
 void tsh_mirror__want_fetch(flow *flow, bool at_once) {
   if (flow->listed || flow->slot != NULL || flow->stop != NULL ||
-      flow->held >= QUEUE_BYTES)
+      flow->wakefulness == WATCHED || flow->held >= QUEUE_BYTES)
     return;
   flow->listed = true;
   if (at_once)
@@ -64,7 +69,12 @@ void tsh_mirror__want_fetch(flow *flow, bool at_once) {
 
 /* A share of the budget, or 0 while there is none and bytes of our own will
  * come back to ask again. */
-static size_t promise(tsh_mirror *mirror, size_t wanted) {
+size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted) {
+  size_t allowed = tsh_mirror__allowed(mirror);
+  if (allowed == 0)
+    return 0;
+  if (wanted > allowed)
+    wanted = allowed;
   size_t memory = mirror->shared->memory;
   size_t held = atomic_load(&mirror->shared->held);
   size_t left = memory > held ? memory - held : 0;
@@ -77,7 +87,7 @@ static size_t promise(tsh_mirror *mirror, size_t wanted) {
   return promised;
 }
 
-static tsh_fetch_want want_of(const flow *flow) {
+tsh_fetch_want tsh_mirror__want_of(const flow *flow) {
   tsh_fetch_want want = {
       .topic = {flow->spec.source.topic, strlen(flow->spec.source.topic)},
       .partition = flow->spec.source.partition,
@@ -90,18 +100,25 @@ static tsh_fetch_want want_of(const flow *flow) {
   return want;
 }
 
+tsh_fetch_limits tsh_mirror__limits(const source *source, int32_t wait_ms,
+                                    size_t bytes) {
+  (void)source;
+  return (tsh_fetch_limits){.max_wait_ms = wait_ms,
+                            .min_bytes = 1,
+                            .max_bytes = (int32_t)bytes,
+                            .committed = true};
+}
+
 static void replied(void *user, const tsh_reply *reply);
 
 static int encode(fetch *asked, int32_t wait_ms, tsh_err *err) {
-  tsh_fetch_limits limits = {.max_wait_ms = wait_ms,
-                             .min_bytes = 1,
-                             .max_bytes = (int32_t)asked->promised,
-                             .committed = true};
+  tsh_fetch_limits limits =
+      tsh_mirror__limits(asked->lane->source, wait_ms, asked->promised);
   tsh_fetch_want *wants = malloc(asked->count * sizeof *wants);
   if (wants == NULL)
     return tsh_err_set(err, TSH_NO_MEMORY, "mirror", 0, "out of memory");
   for (size_t i = 0; i < asked->count; i++)
-    wants[i] = want_of(asked->flows[i]);
+    wants[i] = tsh_mirror__want_of(asked->flows[i]);
   int status = tsh_fetch_encode(asked->lane->source->version, &limits, wants,
                                 asked->count, &asked->body, err);
   free(wants);
@@ -154,9 +171,7 @@ static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
   if (count++ == most)
     break;
   count = count > most ? most : count;
-  size_t allowed = tsh_mirror__allowed(mirror);
-  size_t promised =
-      allowed == 0 ? 0 : promise(mirror, bytes < allowed ? bytes : allowed);
+  size_t promised = tsh_mirror__promise(mirror, bytes);
   if (promised == 0)
     return false;
   fetch *asked = calloc(1, sizeof *asked + count * sizeof(flow *));
@@ -193,6 +208,7 @@ void tsh_mirror__pump_source(source *source) {
   lane *lane = NULL;
   if (source->mirror->closing)
     return;
+  tsh_mirror__pump_watch(source);
   while (!TAILQ_EMPTY(&source->behind) &&
          free_lanes(source, 0, BEHIND_LANES, &lane) > 0)
     if (!start(lane, &source->behind, BEHIND_FLOWS, BEHIND_BYTES, 0))
@@ -261,23 +277,40 @@ static void end_diverged(flow *flow, const tsh_fetched *fetched) {
   stop->log_end = fetched->diverging_end;
 }
 
-static void serve(fetch *asked, size_t place, chunk *chunk,
-                  tsh_fetched *fetched) {
-  flow *flow = asked->flows[place];
+void tsh_mirror__serve(flow *flow, lane *lane, chunk *chunk,
+                       tsh_fetched *fetched, bool first) {
   int64_t before = flow->position;
-  asked->flows[place] = NULL;
-  flow->slot = NULL;
   if (flow->stop != NULL)
     return; /* settles when its requests are answered */
   if (fetched->error != 0)
-    end_by_code(flow, fetched, asked->lane);
+    end_by_code(flow, fetched, lane);
   else if (fetched->diverging_epoch >= 0)
     end_diverged(flow, fetched);
   else
-    tsh_mirror__intake(flow, chunk, fetched, place == 0);
+    tsh_mirror__intake(flow, chunk, fetched, first);
+  if (flow->position == before) {
+    tsh_mirror__drowse(flow);
+  } else {
+    flow->moved_ms = tsh_loop_now(flow->mirror->loop);
+    tsh_mirror__wake(flow);
+  }
   tsh_mirror__want_send(flow);
   if (!tsh_mirror__settle(flow))
     tsh_mirror__want_fetch(flow, flow->position == before);
+}
+
+static void serve(fetch *asked, size_t place, chunk *chunk,
+                  tsh_fetched *fetched) {
+  flow *flow = asked->flows[place];
+  asked->flows[place] = NULL;
+  flow->slot = NULL;
+  tsh_mirror__serve(flow, asked->lane, chunk, fetched, place == 0);
+}
+
+int tsh_mirror__fetch_error(int16_t error, tsh_err *err) {
+  const char *name = tsh_kafka_error_name(error);
+  return tsh_err_set(err, tsh_kafka_error_kind(error, NULL), "kafka", error,
+                     "fetch: %s", name != NULL ? name : "unknown error");
 }
 
 static int serve_all(fetch *asked, chunk *chunk, const tsh_reply *reply,
@@ -289,11 +322,8 @@ static int serve_all(fetch *asked, chunk *chunk, const tsh_reply *reply,
       tsh_fetch_open(&iter, version, reply->data, reply->size, &error, err);
   if (status != 0)
     return status;
-  if (error != 0) {
-    const char *name = tsh_kafka_error_name(error);
-    return tsh_err_set(err, tsh_kafka_error_kind(error, NULL), "kafka", error,
-                       "fetch: %s", name != NULL ? name : "unknown error");
-  }
+  if (error != 0)
+    return tsh_mirror__fetch_error(error, err);
   size_t place = 0;
   while ((status = tsh_fetch_next(&iter, &fetched, err)) == 1) {
     size_t at = place_of(asked, &fetched, place);

@@ -1,4 +1,4 @@
-/* Fetch without the table: versions 11, 12 and 13, full fetches, no session.
+/* Fetch without the table: versions 11, 12 and 13, full or in a session.
  *
  * Reading gives one partition after the other and never looks into records;
  * versions from 12 on are flexible, 13 names topics by their ids. */
@@ -38,7 +38,16 @@ static void write_partition(tsh_out *out, int16_t version,
   tsh_out_no_tags(out, version >= FLEXIBLE);
 }
 
-static void write_topics(tsh_out *out, int16_t version,
+static void write_topic(tsh_out *out, int16_t version,
+                        const tsh_fetch_want *want) {
+  if (version >= WITH_IDS)
+    tsh_out_raw(out, want->topic_id, sizeof want->topic_id);
+  else
+    tsh_out_text(out, want->topic, version >= FLEXIBLE);
+}
+
+/* Of those that a session shall forget only the partitions' numbers. */
+static void write_topics(tsh_out *out, int16_t version, bool forgotten,
                          const tsh_fetch_want *wants, size_t count) {
   bool compact = version >= FLEXIBLE;
   int64_t topics = 0;
@@ -47,13 +56,13 @@ static void write_topics(tsh_out *out, int16_t version,
   tsh_out_count(out, topics, compact, false);
   for (size_t i = 0, run; i < count; i += run) {
     run = run_of(version, wants, i, count);
-    if (version >= WITH_IDS)
-      tsh_out_raw(out, wants[i].topic_id, sizeof wants[i].topic_id);
-    else
-      tsh_out_text(out, wants[i].topic, compact);
+    write_topic(out, version, &wants[i]);
     tsh_out_count(out, (int64_t)run, compact, false);
     for (size_t j = i; j < i + run; j++)
-      write_partition(out, version, &wants[j]);
+      if (forgotten)
+        tsh_out_i32(out, wants[j].partition);
+      else
+        write_partition(out, version, &wants[j]);
     tsh_out_no_tags(out, compact);
   }
 }
@@ -67,10 +76,14 @@ static void write_request(tsh_out *out, int16_t version,
   tsh_out_i32(out, limits->min_bytes);
   tsh_out_i32(out, limits->max_bytes);
   tsh_out_i8(out, limits->committed);
-  tsh_out_i32(out, 0);  /* no session ... */
-  tsh_out_i32(out, -1); /* ... and none to begin */
-  write_topics(out, version, wants, count);
-  tsh_out_count(out, 0, compact, false);         /* forgotten topics */
+  static const tsh_fetch_session none = {0, -1, NULL, 0};
+  const tsh_fetch_session *session =
+      limits->session != NULL ? limits->session : &none;
+  tsh_out_i32(out, session->id);
+  tsh_out_i32(out, session->epoch);
+  write_topics(out, version, false, wants, count);
+  write_topics(out, version, true, session->forgotten,
+               session->forgotten_count);
   tsh_out_text(out, (tsh_text){"", 0}, compact); /* rack */
   tsh_out_no_tags(out, compact);
 }
@@ -109,7 +122,7 @@ int tsh_fetch_open(tsh_fetch_iter *iter, int16_t version, uint8_t *data,
                        version);
   tsh_in_i32(&in); /* throttle time */
   *error = tsh_in_i16(&in);
-  tsh_in_i32(&in); /* session */
+  iter->session = tsh_in_i32(&in);
   int64_t topics = tsh_in_count(&in, version >= FLEXIBLE, false);
   if (in.bad || topics < 0)
     return broken("its head", err);

@@ -22,7 +22,8 @@ typedef struct secret {
 } secret;
 
 enum {
-  LABEL = 1,
+  LABEL = 1, /* user values */
+  SOURCE = 2,
   KEY_BYTES = 32,
   SHOWN_DIGITS = 4,
   LARGEST_FILE = 1 << 16,
@@ -70,8 +71,18 @@ static int secret_label(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"fingerprint", secret_fingerprint}, {"label", secret_label}, {NULL, NULL}};
+/* source() -> "env:NAME", "file:PATH": where the same bytes can be had again;
+ * nil when there is no such place. */
+static int secret_source(lua_State *L) {
+  tsh_bind_check(L, 1, &secret_class);
+  lua_getiuservalue(L, 1, SOURCE);
+  return 1;
+}
+
+static const luaL_Reg methods[] = {{"fingerprint", secret_fingerprint},
+                                   {"label", secret_label},
+                                   {"source", secret_source},
+                                   {NULL, NULL}};
 
 static const tsh_class secret_class = {"secret", sizeof(secret), secret_release,
                                        methods, true};
@@ -120,10 +131,20 @@ static int secret_new(lua_State *L) {
 
 /* Secrets from elsewhere never pass through a Lua string. */
 
+static int push_bytes(lua_State *L, const char *bytes, size_t length,
+                      const char *scheme, const char *name) {
+  lua_pushstring(L, name);
+  push_secret(L, bytes, length, "", 0);
+  if (*scheme != '\0') {
+    lua_pushfstring(L, "%s:%s", scheme, name);
+    lua_setiuservalue(L, -2, SOURCE);
+  }
+  return 1;
+}
+
 int tsh_bind_push_secret(lua_State *L, const char *bytes, size_t length,
                          const char *label) {
-  lua_pushstring(L, label);
-  return push_secret(L, bytes, length, "", 0);
+  return push_bytes(L, bytes, length, "", label);
 }
 
 /* from_env(name) -> secret | nil, err. */
@@ -133,7 +154,7 @@ static int secret_from_env(lua_State *L) {
   tsh_err err;
 
   if (value != NULL)
-    return tsh_bind_push_secret(L, value, strlen(value), name);
+    return push_bytes(L, value, strlen(value), "env", name);
   tsh_err_set(&err, TSH_NOT_FOUND, "secret", 0, "no variable %s", name);
   return tsh_bind_fail(L, &err);
 }
@@ -164,25 +185,37 @@ static int fail_read(lua_State *L, const char *what) {
   return tsh_bind_fail(L, &err);
 }
 
+static int push_all_of(lua_State *L, int fd, const char *scheme,
+                       const char *name) {
+  char bytes[LARGEST_FILE];
+  ssize_t length = read_all(fd, bytes, sizeof bytes);
+
+  if (length >= 0) {
+    bool has_end = *scheme != '\0' && length > 0 && bytes[length - 1] == '\n';
+
+    push_bytes(L, bytes, (size_t)length - has_end, scheme, name);
+  }
+  explicit_bzero(bytes, sizeof bytes);
+  return length >= 0 ? 1 : fail_read(L, name);
+}
+
 /* from_file(path) -> secret | nil, err; one line feed at its end is not part
  * of it. */
 static int secret_from_file(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
-  char bytes[LARGEST_FILE];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t length;
+  int count;
 
   if (fd < 0)
     return fail_read(L, path);
-  length = read_all(fd, bytes, sizeof bytes);
+  count = push_all_of(L, fd, "file", path);
   close(fd);
-  if (length < 0)
-    return fail_read(L, path);
-  if (length > 0 && bytes[length - 1] == '\n')
-    length--;
-  tsh_bind_push_secret(L, bytes, (size_t)length, path);
-  explicit_bzero(bytes, sizeof bytes);
-  return 1;
+  return count;
+}
+
+/* from_input() -> secret | nil, err: all of our standard input, as it is. */
+static int secret_from_input(lua_State *L) {
+  return push_all_of(L, STDIN_FILENO, "", "standard input");
 }
 
 /* from_terminal(prompt) -> secret | nil, err; what is typed is not shown. It
@@ -211,7 +244,7 @@ static int secret_from_terminal(lua_State *L) {
     return fail_read(L, "the terminal");
   if (length > 0 && line[length - 1] == '\n')
     length--;
-  tsh_bind_push_secret(L, line, (size_t)length, "terminal");
+  push_bytes(L, line, (size_t)length, "", "terminal");
   explicit_bzero(line, sizeof line);
   return 1;
 }
@@ -266,6 +299,86 @@ static int redact(lua_State *L) {
   return 1;
 }
 
+/* Several secrets in one, to be handed to a process of ours: for each its name
+ * and its bytes, both behind their length. */
+
+static size_t size_of_part(lua_State *L, int index) {
+  size_t length;
+
+  if (tsh_bind_secret(L, index, &length) == NULL)
+    luaL_error(L, "pack wants texts and secrets by name");
+  return sizeof length + length;
+}
+
+static char *put_part(lua_State *L, int index, char *to) {
+  size_t length;
+  const char *bytes = tsh_bind_secret(L, index, &length);
+
+  memcpy(to, &length, sizeof length);
+  memcpy(to + sizeof length, bytes, length);
+  return to + sizeof length + length;
+}
+
+/* pack{ [name] = secret } -> secret. */
+static int pack(lua_State *L) {
+  size_t size = 0;
+  secret *made;
+  tsh_err err;
+  char *to;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+    size += size_of_part(L, -2) + size_of_part(L, -1);
+  made = tsh_bind_new(L, &secret_class);
+  lua_pushliteral(L, "secrets");
+  lua_setiuservalue(L, -2, LABEL);
+  if (tsh_secret_new(&made->bytes, size, &err) != 0)
+    return luaL_error(L, "%s", err.message);
+  tsh_bind_opened(L, made);
+  to = tsh_secret_bytes(made->bytes);
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+    to = put_part(L, -1, put_part(L, -2, to));
+  tsh_secret_publish(made->bytes);
+  return 1;
+}
+
+static const char *take_part(const char **at, const char *end, size_t *length) {
+  const char *bytes = *at + sizeof *length;
+
+  if ((size_t)(end - *at) < sizeof *length)
+    return NULL;
+  memcpy(length, *at, sizeof *length);
+  if (*length > (size_t)(end - bytes))
+    return NULL;
+  *at = bytes + *length;
+  return bytes;
+}
+
+/* unpack(packed) -> { [name] = secret } | nil, err. */
+static int unpack(lua_State *L) {
+  secret *packed = tsh_bind_check(L, 1, &secret_class);
+  const char *at = tsh_secret_bytes(packed->bytes);
+  const char *end = at + tsh_secret_length(packed->bytes);
+  const char *name, *bytes;
+  size_t name_length, length;
+  tsh_err err;
+
+  lua_newtable(L);
+  while (at < end) {
+    name = take_part(&at, end, &name_length);
+    bytes = name != NULL ? take_part(&at, end, &length) : NULL;
+    if (bytes == NULL) {
+      tsh_err_set(&err, TSH_PROTOCOL, "secret", 0, "no secrets of pack's");
+      return tsh_bind_fail(L, &err);
+    }
+    lua_pushlstring(L, name, name_length);
+    lua_pushvalue(L, -1);
+    push_secret(L, bytes, length, "", 0);
+    lua_settable(L, -3);
+  }
+  return 1;
+}
+
 static int is_secret(lua_State *L) {
   lua_pushboolean(L, luaL_testudata(L, 1, secret_class.name) != NULL);
   return 1;
@@ -283,6 +396,9 @@ static const luaL_Reg functions[] = {{"new", secret_new},
                                      {"from_env", secret_from_env},
                                      {"from_file", secret_from_file},
                                      {"from_terminal", secret_from_terminal},
+                                     {"from_input", secret_from_input},
+                                     {"pack", pack},
+                                     {"unpack", unpack},
                                      {"redact", redact},
                                      {"is", is_secret},
                                      {NULL, NULL}};

@@ -147,6 +147,11 @@ local function bridge_by(t, world, on, from, to)
   world:reach(road:open())
   world:settle(road)
   leaks(t, world, on, t.ok(world:engine_pid(road)))
+  if from == "certificate" then -- the machine is lost, and the next run opens
+    world:kill_engine(road)
+    t.ok(sys.remove(place.path(name, "json")))
+    world:reach(road:open())
+  end
   local answer = t.ok(road:same_records())
   t.ok(answer.ok, answer.text)
   t.ok(road:turn({ topic }, { writer = new }))
@@ -170,7 +175,7 @@ local function sessions(t, world, on)
   local road = world:bridge { name = "busy", from = old, to = new,
     topics = { "apps.busy" } }
   world:reach(road:open())
-  local partitions = {}
+  local partitions, before = {}, #world:log(road)
   for partition = 0, 3 do partitions[partition + 1] = { "apps.busy", partition } end
   local stop = world:load(world.old, partitions, 20)
   task.sleep(4 * SESSION_MS) -- some four sessions of every connection
@@ -181,7 +186,7 @@ local function sessions(t, world, on)
     seen = seen + world:must_be_same("apps.busy", partition, true)
   end
   t.equal(seen, count)
-  local said = world:log(road)
+  local said = world:log(road):sub(before + 1)
   t.equal(said:find "warn", nil, said)
   t.equal(said:find "error", nil, said)
   world:reach(road:closed())
@@ -256,6 +261,57 @@ local function replaced(t, world, on)
   world:reach(road:closed())
 end
 
+local BOOK = [[
+runbook "secured" {}
+local p = params {
+  alice = a.secret { from = "file:%s/alice", help = "of old" },
+  bob = a.secret { from = "file:%s/bob", help = "of old" },
+  carol = a.secret { from = "file:%s/carol", help = "of new" },
+  ca = a.secret { from = "file:%s/ca.pem", help = "of both" },
+}
+local old = cluster "old" { bootstrap = "%s", ca = p.ca, login = scram { "alice", p.alice } }
+local new = cluster "new" { bootstrap = "%s", ca = p.ca, login = plain { "carol", p.carol } }
+local road = bridge "booked" { from = old, to = new, topics = { "apps.booked" } }
+step "1. Open the bridge" {
+  ensure = road:open { as = scram { "bob", p.bob, mechanism = "SCRAM-SHA-256" } },
+}
+step "2. See it all" { verify = { road:lag { at_most = 0 }, road:same_records {} } }
+]]
+
+--- A whole run: nothing of it, journal and report included, holds a secret. The
+-- engine logs in to the source as it was told, and can be started by hand.
+local function whole_run(t, world, on)
+  local dir, book = on.dir, on.dir .. "/secured.lua"
+  for user, password in pairs(PASSWORDS) do
+    t.ok(sys.write_file(dir .. "/" .. user, password .. "\n", { mode = 384 }))
+  end
+  t.ok(sys.write_file(book, BOOK:format(dir, dir, dir, dir, on.old.sasl_ssl,
+    on.new.sasl_ssl)))
+  world:create(world.old, { { name = "apps.booked" } })
+  world:append(world.old, world.records("apps.booked", 0, 0, 100))
+  local done = t.ok(sys.run { args = { sys.executable(), "run", book, "--yes" },
+    stdin = "null", env = { TRANSHIP_STATE = world.state } })
+  t.equal(done.code, 0, done.stdout .. done.stderr)
+  for _, password in pairs(PASSWORDS) do
+    t.equal((done.stdout .. done.stderr):find(password, 1, true), nil)
+  end
+  local all = ways(on)
+  local old <close> = face(on, "old", all.scram_512)
+  local new <close> = face(on, "new", all.plain)
+  local road = world:bridge { name = "booked", from = old, to = new,
+    topics = { "apps.booked" } }
+  leaks(t, world, on, t.ok(world:engine_pid(road)))
+  local config = t.ok(sys.read_file(place.path("booked", "json")))
+  t.match(config, '"user":"bob"')
+  t.ok(config:find('"password":"file:' .. dir .. '/bob"', 1, true), config)
+  world:kill_engine(road)
+  world:append(world.old, world.records("apps.booked", 0, 100, 100))
+  world:start_engine(road) -- with no secrets but those in the files
+  world:settle(road)
+  t.equal(world:must_be_same("apps.booked", 0, true), 200)
+  world:reach(road:closed())
+end
+
 --- Started again by hand, an engine needs references, and says so.
 local function by_hand(t, world)
   local path = place.path("certificate-scram.512", "json")
@@ -278,6 +334,7 @@ test("bridges between secured clusters", function(t)
   bridge_by(t, world, on, "scram_256", "plain")
   bridge_by(t, world, on, "token", "certificate")
   by_hand(t, world)
+  whole_run(t, world, on)
   refusals(t, on)
   sessions(t, world, on)
   replaced(t, world, on)

@@ -12,6 +12,7 @@ local rates = require "mirror.rates"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local carry = lazy "mirror.carry"
+local declared = lazy "mirror.mm2.declared"
 local ledger = lazy "mirror.ledger"
 local map = lazy "mirror.map"
 local names = require "mirror.names"
@@ -45,6 +46,7 @@ end
 ---@field configs? "created"|"followed"  settings of topics after their making
 ---@field acls? "none"|"copied"
 ---@field rate? string  that it may read at, such as "20MiB/s"
+---@field mirrormaker2? table  a flow to be taken over, or served: mirror.mm2
 
 --- A bridge as declared; nothing is asked of any cluster.
 ---@return tranship.Bridge
@@ -60,11 +62,14 @@ function M.new(spec)
   end
   local _, why = rates.bytes(spec.rate)
   if why then invalid("E0204", "bridge %s: rate %s", spec.name, why) end
+  local mirrormaker2 = spec.mirrormaker2 and declared.flow(spec)
   return setmetatable({
     name = spec.name, from = spec.from, to = spec.to, topics = spec.topics,
-    except = spec.except, names = spec.names or "same",
-    offsets = spec.offsets or "auto", configs = spec.configs or "created",
-    acls = spec.acls or "none", rate = spec.rate,
+    except = spec.except, offsets = spec.offsets or "auto",
+    names = spec.names or mirrormaker2 and declared.names(mirrormaker2)
+      or "same",
+    configs = spec.configs or "created", acls = spec.acls or "none",
+    rate = spec.rate, mirrormaker2 = mirrormaker2,
   }, M)
 end
 
@@ -321,6 +326,17 @@ function M:carried(options)
   local groups = table.move(options, 1, #options, 1, {})
   return require "runbook.goal".make(require "mirror.goal_carried",
     { bridge = self, groups = groups, to = options.to })
+end
+
+--- The goal `road:handed_back()`: MirrorMaker 2 goes on where the closed
+-- bridge ended.
+function M:handed_back()
+  if not self.mirrormaker2 then
+    invalid("E0201", "bridge %s knows no MirrorMaker 2; declare it with "
+      .. "mirrormaker2 = { source = ..., target = ... }", self.name)
+  end
+  return require "runbook.goal".make(require "mirror.mm2.goal_handed_back",
+    { bridge = self })
 end
 
 function M:closed()

@@ -6,6 +6,7 @@
 local task = require "vm.task"
 local log = require "vm.log"
 local sys = require "vm.sys"
+local lazy = require "base.lazy"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local limits = require "mirror.limits"
@@ -14,6 +15,7 @@ local reasons = require "mirror.reasons"
 local record = require "mirror.record"
 local resume = require "mirror.resume"
 local survey = require "mirror.survey"
+local takeover = lazy "mirror.mm2.takeover"
 local turn = require "mirror.turn"
 
 local M = {}
@@ -314,13 +316,23 @@ local function copy(flow, leg)
   return verdict, why
 end
 
+--- The first leg of ours: behind what another engine copied, or a fresh one.
+local function first_leg(flow)
+  local wanted = flow.engine.ledger.topics[flow.topic]
+  wanted = wanted and wanted.want or { leg = 1, writer = "from" }
+  local other = flow.engine.policy.mirrormaker2
+  if other and other.take_over and wanted.writer == "from" then
+    local leg, why = takeover.leg(flow, wanted.leg)
+    if leg ~= false then return leg, why end
+  end
+  return prepare.first_leg(flow, wanted.leg, wanted.writer)
+end
+
 local function once(flow)
   local leg = flow.engine.ledger:leg(flow.topic, flow.partition)
   local why
-  if not leg then
-    local wanted = flow.engine.ledger.topics[flow.topic]
-    wanted = wanted and wanted.want or { leg = 1, writer = "from" }
-    leg, why = prepare.first_leg(flow, wanted.leg, wanted.writer)
+  if not leg or leg.copied_by then
+    leg, why = first_leg(flow)
     if not leg then return nil, why end
   end
   flow.leg = leg

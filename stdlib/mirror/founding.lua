@@ -4,11 +4,14 @@
 
 local effect = require "base.effect"
 local err = require "base.err"
+local lazy = require "base.lazy"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local names = require "mirror.names"
+local mirrormaker2 = lazy "mirror.mm2.stopped"
 local neighbours = require "mirror.neighbours"
 local rates = require "mirror.rates"
+local place = require "mirror.place"
 local record = require "mirror.record"
 local topic = require "mirror.topic"
 
@@ -64,6 +67,7 @@ local function describe(bridge)
     to = sides.to, topics = bridge.topics, except = bridge.except,
     names = bridge.names, offsets = bridge.offsets,
     configs = bridge.configs, acls = bridge.acls, rate = bridge.rate,
+    mirrormaker2 = bridge.mirrormaker2,
   }
 end
 
@@ -92,7 +96,8 @@ local function write_record(bridge)
       rates.told(bridge.rate)),
     args = { topics = bridge.topics, except = bridge.except,
       names = bridge.names, offsets = bridge.offsets,
-      configs = bridge.configs, acls = bridge.acls, rate = bridge.rate },
+      configs = bridge.configs, acls = bridge.acls, rate = bridge.rate,
+      mirrormaker2 = bridge.mirrormaker2 },
     before = "closed", after = { ok = true, seen = "opened above" },
     undo = "stop copying; what was copied stays",
     send = function() return send_record(bridge) end,
@@ -109,11 +114,22 @@ local function must_be_free(bridge)
   return neighbours.must_be_free(bridge, shapes)
 end
 
+--- A flow that is taken over must have stopped before anything begins.
+local function must_be_ours_alone(bridge)
+  local flow = bridge.mirrormaker2
+  if not flow or not flow.take_over or place.holder(bridge.name) then
+    return true
+  end
+  return mirrormaker2.must_be_stopped(bridge)
+end
+
 --- Makes the bridge, or opens it again with the policy it is declared with.
 ---@async
 ---@param bridge tranship.Bridge
 function M.found(bridge)
   local ok, why = must_be_free(bridge)
+  if not ok then return nil, why end
+  ok, why = must_be_ours_alone(bridge)
   if not ok then return nil, why end
   ok, why = create_topic(bridge)
   if not ok then return nil, why end

@@ -59,7 +59,8 @@ function M.of(book, topic, number)
   if not first then return nil end
   local start = first.start
   local exact = offsets.new { source = start.from, target = start.to }
-  local map = setmetatable({ start = start, exact = exact }, M)
+  local map = setmetatable({ start = start, exact = exact,
+    unproven = first.unproven }, M)
   for index = first.leg, part.last do
     local leg = part.legs[index]
     if leg then
@@ -76,11 +77,16 @@ function M.of(book, topic, number)
 end
 
 --- The place on the other side of position `offset` on side `at`. A position
--- below the bridge's beginning is where the first record is.
+-- below the bridge's beginning is where the first record is; unless somebody
+-- else copied records before that, of which nothing could be proved.
 ---@param offset integer
 ---@param at "from"|"to"
 ---@return integer? place, string? reason
 function M:lookup(offset, at)
+  if self.unproven and offset < self.start[at] then
+    return nil, ("offset %d is below %d, where what is proved of the copy "
+      .. "begins"):format(offset, self.start[at])
+  end
   local asked = math.max(offset, self.start[at])
   local place
   if at == "from" then

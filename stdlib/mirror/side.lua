@@ -20,6 +20,7 @@ local MOVED = {
   [3] = true, [5] = true, [6] = true, [7] = true, [9] = true, [13] = true,
   [14] = true, [15] = true, [16] = true, [74] = true, [75] = true,
 }
+local NO_GROUP = 69 -- GROUP_ID_NOT_FOUND
 local DENIED = { [29] = true, [30] = true, [31] = true }
 
 --- An err for a broker's code.
@@ -324,6 +325,33 @@ function M:delete_records(topic, partition, before)
   part, why = only(self, topic, answer.Topics, "Partitions",
     ("delete records of %s/%d"):format(topic, partition))
   return part and true, why
+end
+
+--- A group as its coordinator describes it, whatever its protocol is for (that
+-- of Connect's workers, too): { state, members = { { client_id, host } } }.
+---@async
+function M:group(id)
+  local found, why = call_any(self, "FindCoordinator",
+    { KeyType = 0, CoordinatorKeys = { id } })
+  if not found then return nil, why end
+  local at = found.Coordinators[1]
+  if at.ErrorCode ~= 0 then
+    return nil, refused(self, at.ErrorCode, "coordinator of group " .. id)
+  end
+  local answer
+  answer, why = call_at(self, at.Host, at.Port, "DescribeGroups",
+    { Groups = { id } })
+  if not answer then return nil, why end
+  local group = answer.Groups[1]
+  if group.ErrorCode == NO_GROUP then return { state = "Dead", members = {} } end
+  if group.ErrorCode ~= 0 then
+    return nil, refused(self, group.ErrorCode, "group " .. id)
+  end
+  local members = {}
+  for index, one in ipairs(group.Members) do
+    members[index] = { client_id = one.ClientId, host = one.ClientHost }
+  end
+  return { state = group.GroupState, members = members }
 end
 
 function M:close()

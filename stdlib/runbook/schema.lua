@@ -41,6 +41,34 @@ local VERIFY = {
   desc = "what must really be so afterwards; all of them",
 }
 
+--- A MirrorMaker 2 flow, as its own configuration describes it.
+local MIRRORMAKER2 = {
+  { name = "source", kind = "text", phase = "declare",
+    desc = "MirrorMaker's alias of `from`; the cluster's name if left out" },
+  { name = "target", kind = "text", phase = "declare",
+    desc = "MirrorMaker's alias of `to`; the cluster's name if left out" },
+  { name = "policy", kind = "choice", default = "default", phase = "declare",
+    values = { "default", "identity" }, desc = "its replication policy" },
+  { name = "separator", kind = "text", default = ".", phase = "declare",
+    desc = "its replication.policy.separator" },
+  { name = "internal_separator", kind = "flag", default = true,
+    phase = "declare",
+    desc = "its replication.policy.internal.topic.separator.enabled" },
+  { name = "offset_syncs", kind = "choice", default = "source",
+    values = { "source", "target" }, phase = "declare",
+    desc = "its offset-syncs.topic.location" },
+  { name = "connector", kind = "text", phase = "declare",
+    desc = "in a shared Connect cluster: the source connector's name" },
+  { name = "offsets_topic", kind = "text", phase = "declare",
+    desc = "in a shared Connect cluster: its offset.storage.topic" },
+  { name = "group", kind = "text", phase = "declare",
+    desc = "in a shared Connect cluster: its group.id" },
+  { name = "take_over", kind = "flag", default = false, phase = "run",
+    desc = "begin where MirrorMaker, which must be stopped, ended" },
+  { name = "checkpoints", kind = "flag", default = false, phase = "run",
+    desc = "write exact checkpoints and syncs for MirrorMaker's clients" },
+}
+
 M.words = {
   runbook = {
     desc = "names the runbook; stands once, first",
@@ -149,6 +177,9 @@ M.words = {
       { name = "engine", kind = "choice", default = "tranship",
         values = { "tranship", "mirrormaker2" }, phase = "run",
         desc = "what copies" },
+      { name = "mirrormaker2", kind = "table", phase = "run",
+        desc = "a MirrorMaker 2 flow that it takes over, or whose clients it "
+          .. "serves", fields = MIRRORMAKER2 },
       { name = "on", kind = "any", desc = "the Kubernetes it runs on",
         unbuilt = "the copying runs on this machine" },
     },

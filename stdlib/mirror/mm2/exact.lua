@@ -43,29 +43,32 @@ end
 M.whole = whole
 
 --- The first `count` records from `offset` on, or all there are.
-local function first(log, offset, count)
+local function first(log, offset, count, isolation)
+  local limit = isolation == "uncommitted" and log.stop or log.stable
   local window = count + WINDOW
   while true do
-    local stop = math.min(offset + window, log.stable)
-    local found, why = M.digests(log, offset, stop, count)
+    local stop = math.min(offset + window, limit)
+    local found, why = M.digests(log, offset, stop, count, isolation)
     if not found then return nil, why end
     local one = found[1] or NOTHING
-    if one.records >= count or stop >= log.stable then return one end
+    if one.records >= count or stop >= limit then return one end
     window = window * 8
   end
 end
+M.first = first
 
 --- The last `count` records before `offset`, or all there are.
-local function last(log, offset, count)
+local function last(log, offset, count, isolation)
   local low = math.max(log.start, offset - count)
   while true do
-    local found, why = whole(log, low, offset)
+    local found, why = whole(log, low, offset, isolation)
     if not found then return nil, why end
     if found.records > count then
       local skipped
-      skipped, why = M.digests(log, low, offset, found.records - count)
+      skipped, why = M.digests(log, low, offset, found.records - count,
+        isolation)
       if not skipped then return nil, why end
-      return whole(log, skipped[1].to, offset)
+      return whole(log, skipped[1].to, offset, isolation)
     elseif found.records == count or low == log.start then
       return found
     end

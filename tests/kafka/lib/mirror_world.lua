@@ -185,10 +185,11 @@ local function same_headers(a, b)
 end
 
 --- Fails unless both sides hold the same records, with `offsets` at the same
--- places: an audit that shares nothing with the engine but the client.
-function M:must_be_same(topic, partition, offsets)
+-- places: an audit that shares nothing with the engine but the client. The
+-- topic may be called `on_new` on the new side.
+function M:must_be_same(topic, partition, offsets, on_new)
   local a, a_start, a_end = self:read(self.old, topic, partition)
-  local b, b_start, b_end = self:read(self.new, topic, partition)
+  local b, b_start, b_end = self:read(self.new, on_new or topic, partition)
   local id = topic .. "/" .. partition
   self.t.equal(#b, #a, id .. ": number of records")
   for index, one in ipairs(a) do

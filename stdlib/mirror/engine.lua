@@ -16,6 +16,7 @@ local rates = require "mirror.rates"
 local record = require "mirror.record"
 local retention = require "mirror.retention"
 local settings = require "mirror.settings"
+local serving = require "mirror.mm2.serving"
 local survey = require "mirror.survey"
 local topic = require "mirror.topic"
 
@@ -292,6 +293,8 @@ local CHORES = {
   { name = "settings", every_ms = 3000, look = settings.follow },
   { name = "ACLs", every_ms = 5000, look = acls.follow },
   { name = "retention", every_ms = 5000, look = retention.look },
+  { name = "MirrorMaker 2's clients", every_ms = 2000, look = serving.look,
+    rest = 2 }, -- mostly waiting for answers
 }
 local REST = 20 -- a look that took long is followed by a rest so much longer
 
@@ -304,7 +307,8 @@ local function do_chore(self, chore)
     local text = not ok and tostring(why) or nil
     if text and text ~= told then log.warn(chore.name .. ": " .. text) end
     told = text
-    task.sleep(math.max(chore.every_ms, REST * (task.now() - begin)))
+    task.sleep(math.max(chore.every_ms,
+      (chore.rest or REST) * (task.now() - begin)))
   end
 end
 
@@ -331,6 +335,7 @@ end
 
 local function close(self)
   for _, one in ipairs(self.tasks) do one:cancel() end
+  if self.server then self.server:close() end
   if self.copier then self.copier:close() end
   self.topic:close()
   for _, at in ipairs { "from", "to" } do

@@ -2,30 +2,10 @@
 -- group and partition, with the records that would be read again, and why.
 
 local exact = require "mirror.mm2.exact"
-local names = require "mirror.names"
+local groups_of = require "mirror.mm2.groups".of
 local store = require "mirror.mm2.store"
 
 local M = {}
-
---- Groups that MirrorMaker leaves out unless it is told otherwise.
-local EXCLUDED = { "console-consumer-*", "connect-*", "__*" }
-local KINDS = { [""] = true, consumer = true }
-
---- The groups to look at: those named, else those MirrorMaker would take.
-local function groups_of(client, wanted)
-  if wanted then return wanted end
-  local all, why = client:groups()
-  if not all then return nil, why end
-  local list = {}
-  for _, one in ipairs(all) do
-    if KINDS[one.protocol_type or ""]
-      and not names.any(EXCLUDED, one.group) then
-      list[#list + 1] = one.group
-    end
-  end
-  table.sort(list)
-  return list
-end
 
 local function id_of(topic, partition) return topic .. "/" .. partition end
 
@@ -159,7 +139,8 @@ end
 function M.compare(survey, groups)
   survey.logs = { from = {}, to = {} }
   survey.store = memory_of(survey.flow)
-  local list, why = groups_of(survey.from, groups)
+  local list, why = groups, nil
+  if not list then list, why = groups_of(survey.from) end
   if not list then return nil, why end
   local rows = {}
   for _, group in ipairs(list) do

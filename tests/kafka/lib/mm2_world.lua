@@ -21,20 +21,26 @@ local function run(t, words)
   return done.stdout
 end
 
---- Starts MirrorMaker from old to new; `flow` says how it was set up.
-function M.start(t, world, flow, settings)
+--- Reads a flow that nobody of MirrorMaker's runs; as `start` otherwise.
+function M.watch(t, world, flow)
   local spec = { source = "old", target = "new" }
   for key, value in pairs(flow or {}) do spec[key] = value end
   local self = setmetatable({ t = t, world = world, spec = spec,
     names = t.ok(names.new(spec)), dir = world.dir .. "/mm2", sides = {} }, M)
-  self.settings = { table.unpack(settings or {}) }
-  if spec.policy == "identity" then
-    self.settings[#self.settings + 1] = "replication.policy.class="
-      .. "org.apache.kafka.connect.mirror.IdentityReplicationPolicy"
-  end
   for at, cluster in pairs { from = world.old, to = world.new } do
     self.sides[at] = side.new { name = cluster.name,
       bootstrap = cluster.bootstrap, read_only = true }
+  end
+  return self
+end
+
+--- Starts MirrorMaker from old to new; `flow` says how it was set up.
+function M.start(t, world, flow, settings)
+  local self = M.watch(t, world, flow)
+  self.settings = { table.unpack(settings or {}) }
+  if self.spec.policy == "identity" then
+    self.settings[#self.settings + 1] = "replication.policy.class="
+      .. "org.apache.kafka.connect.mirror.IdentityReplicationPolicy"
   end
   self:go_on()
   return self
@@ -68,7 +74,11 @@ function M:await(what, is_so)
     local flow = self:flow()
     if is_so(flow) then return flow end
     if task.now() > deadline then
-      self.t.note(sys.read_file(self.dir .. "/mm2.log"):sub(-3000))
+      local log = sys.read_file(self.dir .. "/mm2.log") or ""
+      self.t.note(log:sub(-3000))
+      for _, road in ipairs(self.world.bridges) do
+        self.t.note(self.world:log(road))
+      end
       self.t.fail("waited in vain: " .. what)
     end
     task.sleep(300)

@@ -151,24 +151,21 @@ static int read_sequence(reader *r, json_t *array, int depth) {
 }
 
 /* `<<: *base` and `<<: [*a, *b]`: what is there already stays. */
-static int merge(reader *r, json_t *object, json_t *from,
+static int merge(reader *r, json_t *object, json_t *from, bool is_list,
                  const yaml_mark_t *mark) {
   size_t i;
   json_t *item;
+  int rc = 0;
 
   if (json_is_object(from))
     return json_object_update_missing(object, from);
-  if (!json_is_array(from))
+  if (!is_list || !json_is_array(from))
     return fail(r, mark, "only mappings can be merged in");
   json_array_foreach(from, i, item) {
-    int rc = json_is_array(item)
-                 ? fail(r, mark, "only mappings can be merged in")
-                 : merge(r, object, item, mark);
-
-    if (rc != 0)
-      return rc;
+    if (rc == 0)
+      rc = merge(r, object, item, false, mark);
   }
-  return 0;
+  return rc;
 }
 
 static int read_pair(reader *r, json_t *object, json_t *merges, int depth) {
@@ -204,8 +201,9 @@ static int read_pair(reader *r, json_t *object, json_t *merges, int depth) {
 }
 
 static int read_mapping(reader *r, json_t *object, int depth) {
-  json_t *merges = json_array();
+  json_t *merges = json_array(), *from;
   yaml_mark_t mark = r->event.start_mark;
+  size_t i;
   int rc;
 
   note(r, object, NULL, mark.line);
@@ -214,8 +212,10 @@ static int read_mapping(reader *r, json_t *object, int depth) {
     if (rc != 0)
       break;
   }
-  if (rc == 0)
-    rc = merge(r, object, merges, &mark);
+  json_array_foreach(merges, i, from) {
+    if (rc == 0)
+      rc = merge(r, object, from, true, &mark);
+  }
   json_decref(merges);
   return rc;
 }

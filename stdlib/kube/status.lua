@@ -16,8 +16,11 @@ local KINDS = {
 -- Server-side apply answers 500 to a field that its schema does not have.
 local UNTYPED = "^failed to create typed patch object"
 
-local function kind_of(code, status)
+local function kind_of(code, status, causes)
   if status.reason == "AlreadyExists" then return "exists" end
+  if causes[1] and causes[1].reason == "NamespaceTerminating" then
+    return "conflict"
+  end
   if code == 500 and (status.message or ""):find(UNTYPED) then return "invalid" end
   if code >= 300 and code < 400 then return "protocol" end
   return KINDS[code] or code >= 500 and "unavailable" or "invalid"
@@ -79,7 +82,7 @@ function M.err(answer, doing)
     message = "the server sends us elsewhere, and nobody follows"
   end
   return err.new {
-    kind = kind_of(code, status), origin = "kube", code = code,
+    kind = kind_of(code, status, causes), origin = "kube", code = code,
     reason = status.reason, causes = causes,
     retriable = code == 429 or code > 501,
     message = ("%s: %s"):format(doing, message),

@@ -106,7 +106,7 @@ end
 ---@field namespace? string  default: the object's own, else the session's
 ---@field uid? string        refused when another object has that name by now
 ---@field force? boolean     take fields from other managers; never unasked
----@field lenient? boolean   unknown fields are dropped with a warning
+---@field lenient? boolean   create and replace: unknown fields are dropped, and warned about
 
 --- Server-side apply: the fields given become ours, under this run's name.
 -- Fields of others that would change are a conflict, which names them.
@@ -129,8 +129,7 @@ function M:apply(given, options)
   }, {
     method = "PATCH", path = object.path(found, namespace, name), body = made,
     type = TYPES.apply, doing = "apply " .. called, repeats = true,
-    query = { force = options.force or nil,
-      fieldValidation = options.lenient and "Warn" or "Strict" },
+    query = { force = options.force or nil, fieldValidation = "Strict" },
   })
 end
 
@@ -226,7 +225,6 @@ function M:patch(kind, name, patch, options)
     method = "PATCH", path = object.path(found, namespace, name, sub),
     body = guarded(patch, patch_type, version), type = TYPES[patch_type],
     doing = "patch " .. what, repeats = patch_type ~= "json" and not version,
-    query = { force = nil },
   })
 end
 

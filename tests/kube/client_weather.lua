@@ -156,7 +156,7 @@ function cases.logs(t, world, kube)
     kubeconfig = world.kubeconfig })
   t.fails("not found", kube:token "no-such-account")
   t.equal(as_account:is_read_only(), false)
-  check(kube:apply({ apiVersion = "v1", kind = "ConfigMap",
+  check(kube:create({ apiVersion = "v1", kind = "ConfigMap",
     metadata = { name = "w" }, dtaa = {} }, { lenient = true }))
   t.match(table.concat(kube:warnings(), "; "), 'unknown field "dtaa"')
 end

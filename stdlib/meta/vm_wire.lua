@@ -67,6 +67,10 @@ function wire.connect(options) end
 ---@return err? err kind "unavailable", "auth", "timeout", "protocol", "read only", ...
 function conn:call(name, fields, options) end
 
+---False once the connection has failed by itself: the next call would.
+---@return boolean
+function conn:is_open() end
+
 ---Ends the connection; calls under way fail with kind "closed".
 function conn:close() end
 

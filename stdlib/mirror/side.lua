@@ -46,7 +46,8 @@ end
 local function connect(self, host, port)
   local address = host .. ":" .. port
   local conn = self._conns[address]
-  if conn then return conn end
+  if conn and conn:is_open() then return conn end
+  if conn then conn:close() end
   local why
   conn, why = wire.connect {
     host = host, port = port, login = self.login,

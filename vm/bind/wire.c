@@ -23,8 +23,10 @@ static void handle_release(void *body) {
 }
 
 static int conn_call(lua_State *L);
+static int conn_is_open(lua_State *L);
 
-static const luaL_Reg conn_methods[] = {{"call", conn_call}, {NULL, NULL}};
+static const luaL_Reg conn_methods[] = {
+    {"call", conn_call}, {"is_open", conn_is_open}, {NULL, NULL}};
 
 static const tsh_class conn_class = {.name = "wire.conn",
                                      .size = sizeof(handle),
@@ -130,6 +132,14 @@ static int conn_call(lua_State *L) {
     return luaL_error(L, "%s has versions %d to %d", name, msg->min, msg->max);
   tsh_bind_write_message(L, 3, msg, (int16_t)version, &body);
   return start_call(L, h->conn, msg, (int16_t)version, &body, timeout_ms);
+}
+
+/* is_open() -> false once the connection has failed by itself. */
+static int conn_is_open(lua_State *L) {
+  handle *h = tsh_bind_check(L, 1, &conn_class);
+
+  lua_pushboolean(L, !tsh_conn_failed(h->conn));
+  return 1;
 }
 
 /* connect{ host, port, login, client_id, read_only, timeout_ms } -> conn. Never

@@ -26,6 +26,10 @@ bench: all
 crash-matrix: all
 	tests/world/crash-matrix
 
+# The engine, killed ten thousand times: some hours.
+soak: all
+	MIRROR_KILLS=$${MIRROR_KILLS:-10000} build/tranship --test tests/kafka/mirror_kill.lua
+
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
@@ -35,4 +39,4 @@ install: all
 clean:
 	rm -rf build build-debug build-asan build-tsan build-clang
 
-.PHONY: all deps demo test bench crash-matrix format install clean
+.PHONY: all deps demo test bench crash-matrix soak format install clean

@@ -1,12 +1,12 @@
 /* The copier: moves whole record batches from one cluster's partitions to
  * another's, exactly once, on threads and loops of its own.
  *
- * A flow copies one partition. It reads committed data from a source offset
- * on and appends it behind the target's log end with a producer id, an epoch
- * and running sequences, so that a batch which is sent twice lands once. The
- * copier keeps no state beyond its life and takes no decision: whatever is
- * not plain copying ends the flow with a reason, and its owner starts it
- * again from the positions told.
+ * A flow copies one partition. It reads committed data (or all, and then keeps
+ * transactions as what they are) from a source offset on and appends it behind
+ * the target's log end with a producer id, an epoch and running sequences, so
+ * that a batch which is sent twice lands once. The copier keeps no state beyond
+ * its life and takes no decision: whatever is not plain copying ends the flow
+ * with a reason, and its owner starts it again from the positions told.
  *
  * Threads: one thread calls the functions below; the copier's own threads, the
  * workers, divide the flows and do the work; the owner sees one mailbox. All
@@ -44,6 +44,21 @@ typedef struct tsh_mirror_side {
   struct tsh_login *login; /* kept; NULL: plain text */
 } tsh_mirror_side;
 
+/* A producer of the source whose transactions become transactions on the
+ * target, under a transactional id that stands for it alone. `sequence` is that
+ * of its next batch, `since` the target offset where its transaction began that
+ * is open at the target's log end, or -1. */
+typedef struct tsh_mirror_producer {
+  int64_t source_id;
+  const char *transactional_id;
+  const char *host; /* of its coordinator */
+  uint16_t port;
+  int64_t id;
+  int16_t epoch;
+  int32_t sequence;
+  int64_t since;
+} tsh_mirror_producer;
+
 /* What to copy; texts are copied. With target_offset < log_end the source is
  * first walked, counting committed records as if they had been produced,
  * until log_end is reached: their segments are told like any others. */
@@ -56,6 +71,9 @@ typedef struct tsh_mirror_flow {
   int32_t last_epoch;   /* of the last batch copied (source_epoch of the
                            last event): a cut log is noticed; or -1 */
   bool same;            /* target offsets equal source offsets */
+  bool transactions;    /* same: keep them, reading uncommitted data too */
+  const tsh_mirror_producer *producers; /* copied; those known so far */
+  size_t producer_count;
   int64_t source_offset;
   int64_t target_offset;
   int64_t log_end;      /* the target's, now */
@@ -74,7 +92,8 @@ typedef enum tsh_mirror_reason {
   TSH_MIRROR_OUT_OF_RANGE,  /* log_start, log_end of the source are set */
   TSH_MIRROR_TOPIC_ID,      /* the source topic is not the one meant */
   TSH_MIRROR_DIVERGED,      /* the source log was cut below our position */
-  TSH_MIRROR_TRANSACTIONAL, /* same: such a batch is at source_offset */
+  TSH_MIRROR_TRANSACTIONAL, /* same: such a batch is at source_offset, of a
+                               `producer` that the flow does not know */
   TSH_MIRROR_FOREIGN,       /* expected, got: the target is not as counted */
   TSH_MIRROR_SEQUENCE,      /* read the log end and start again */
   TSH_MIRROR_FENCED,        /* a newer epoch writes this partition */
@@ -110,9 +129,10 @@ typedef struct tsh_mirror_event {
   int64_t source_offset;
   int64_t target_offset;
   int32_t sequence;
-  int32_t source_epoch; /* leader epoch of the last batch, or -1 */
-  int64_t source_end;   /* last stable offset when last read, or -1 */
-  int64_t records;      /* appended since the last event, walked excluded */
+  int32_t source_epoch;  /* leader epoch of the last batch, or -1 */
+  int64_t source_end;    /* of what can be read, when last read, or -1 */
+  int64_t stable_offset; /* of the target: below it nothing is open */
+  int64_t records;       /* appended since the last event, walked excluded */
   int64_t bytes;
   tsh_mirror_segment *segments;
   size_t segment_count;
@@ -123,6 +143,7 @@ typedef struct tsh_mirror_event {
   tsh_err err;                /* kind TSH_OK when the reason says it all */
   int64_t log_start, log_end; /* -1 when not known */
   int64_t expected, got;
+  int64_t producer;
   int32_t diverging_epoch;
 } tsh_mirror_event;
 

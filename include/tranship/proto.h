@@ -232,4 +232,48 @@ int tsh_produce_open(tsh_produce_iter *iter, int16_t version, const void *data,
 /* 1 and the next partition, 0 at the end, or negative. */
 int tsh_produce_next(tsh_produce_iter *iter, tsh_produced *out, tsh_err *err);
 
+/* --- transactions (AddPartitionsToTxn 2, EndTxn 5), ends (ListOffsets 4) -- */
+
+#define TSH_API_LIST_OFFSETS 2
+#define TSH_API_ADD_PARTITIONS_TO_TXN 24
+#define TSH_API_END_TXN 26
+
+typedef struct tsh_txn_call {
+  const char *transactional_id;
+  int64_t producer_id;
+  int16_t producer_epoch;
+  tsh_text topic;    /* to begin with */
+  int32_t partition; /* as well */
+  bool commit;       /* to end with */
+} tsh_txn_call;
+
+typedef struct tsh_txn_ended {
+  int16_t error;
+  int64_t producer_id; /* of the next transaction */
+  int16_t producer_epoch;
+} tsh_txn_ended;
+
+typedef struct tsh_log_end {
+  tsh_text topic;
+  int32_t partition;
+  int16_t error;  /* of an answer */
+  int64_t offset; /* of an answer */
+} tsh_log_end;
+
+int tsh_txn_begin_encode(const tsh_txn_call *call, struct iovec *body,
+                         tsh_err *err);
+int tsh_txn_begin_decode(const void *data, size_t size, int16_t *error,
+                         tsh_err *err);
+int tsh_txn_end_encode(const tsh_txn_call *call, struct iovec *body,
+                       tsh_err *err);
+int tsh_txn_end_decode(const void *data, size_t size, tsh_txn_ended *out,
+                       tsh_err *err);
+/* Where logs end, records that no one can read yet included. */
+int tsh_log_ends_encode(const tsh_log_end *wants, size_t count,
+                        struct iovec *body, tsh_err *err);
+int tsh_log_ends_open(tsh_topic_walk *iter, const void *data, size_t size,
+                      tsh_err *err);
+/* 1 and the next partition, 0 at the end, or negative. */
+int tsh_log_ends_next(tsh_topic_walk *iter, tsh_log_end *out, tsh_err *err);
+
 #endif

@@ -13,11 +13,25 @@
 ---@field leader_epoch? integer of the leader, from Metadata
 ---@field last_epoch? integer the source_epoch told last; a cut log is seen
 
+---@class mirror.producer Of the source, whose transactions are kept.
+---@field source_id integer
+---@field transactional_id string the target's, for this producer alone
+---@field host string of its coordinator
+---@field port integer
+---@field id integer of the target's producer
+---@field epoch integer
+---@field sequence? integer of its next batch
+---@field since? integer target offset where the transaction began that is open
+---at the log end
+
 ---@class mirror.flow One partition in one direction.
 ---@field id string
 ---@field source mirror.source
 ---@field target mirror.side
 ---@field same? boolean target offsets equal source offsets
+---@field transactions? boolean same: all that is not committed is copied too,
+---in transactions
+---@field producers? mirror.producer[] with transactions: those known so far
 ---@field source_offset integer next to read
 ---@field target_offset integer where its record goes
 ---@field log_end integer of the target now; more than target_offset: what lies
@@ -36,7 +50,8 @@
 ---@field target_offset integer
 ---@field sequence integer
 ---@field source_epoch? integer
----@field source_end? integer last stable offset when last read
+---@field source_end? integer of what can be read, when last read
+---@field stable_offset integer of the target: below it nothing is open
 ---@field records integer appended since the last event
 ---@field bytes integer
 ---@field segments offsets.segment[]
@@ -48,6 +63,7 @@
 ---@field log_end? integer of the source, with "out_of_range" and "diverged"
 ---@field expected? integer with "foreign"
 ---@field got? integer with "foreign"
+---@field producer? integer of the source, with "transactional": not known yet
 ---@field diverging_epoch? integer with "diverged"
 
 ---@class mirror.copier

@@ -182,6 +182,19 @@ local function flush(self)
   end
 end
 
+--- The longest that a transaction may stay open on a side, ms; nil: not told.
+function M:max_transaction_timeout(at)
+  self.timeouts = self.timeouts or {}
+  if self.timeouts[at] == nil then
+    local id = next(self.sides[at].brokers or {})
+    local found = id and self.clients[at]:configs("broker", { tostring(id) })
+    local setting = found and found[tostring(id)]
+    setting = setting and setting["transaction.max.timeout.ms"]
+    self.timeouts[at] = setting and tonumber(setting.value) or false
+  end
+  return self.timeouts[at] or nil
+end
+
 --- Hands a flow's partition to the copier.
 function M:launch(one, start)
   self.serial = self.serial + 1

@@ -16,6 +16,7 @@ local record = require "mirror.record"
 local resume = require "mirror.resume"
 local survey = require "mirror.survey"
 local takeover = lazy "mirror.mm2.takeover"
+local transactions = require "mirror.transactions"
 local turn = require "mirror.turn"
 
 local M = {}
@@ -72,16 +73,20 @@ function M:announce_leg(leg)
 end
 
 --- A copy of `leg` under the next epoch, from offset `at` (same on both sides).
-function M.raised(_, leg, at)
+function M:raised(leg, at)
   local next_leg = {}
   for name, value in pairs(leg) do next_leg[name] = value end
   next_leg.epoch = leg.epoch + 1
-  next_leg.since = { from = at, to = at, sequence = 0 }
+  next_leg.since = {
+    from = at, to = at, sequence = 0, stable = self.at and self.at.stable,
+  }
   return next_leg
 end
 
 --- From here on the leg is mapped, and why.
 function M:go_on_mapped(leg, source, target, sequence, why)
+  local ok, problem = transactions.none_open(self, leg, why)
+  if not ok then return nil, problem end
   local reads, writes = ledger.sides(leg)
   local mapped = {}
   for name, value in pairs(leg) do mapped[name] = value end
@@ -151,6 +156,7 @@ end
 
 --- Counts what was appended, and why the copier stopped.
 function M:count(event)
+  if event.kind == "hole" then return end -- nothing was appended
   local copied, engine = self.copied, self.engine
   copied.records = copied.records + event.records
   copied.bytes = copied.bytes + event.bytes
@@ -172,7 +178,7 @@ local function take_in(flow, event)
   flow.at = {
     leg = leg.leg, epoch = leg.epoch, state = "copying",
     source = event.source_offset, target = event.target_offset,
-    sequence = event.sequence,
+    sequence = event.sequence, stable = event.stable_offset or at.stable,
     source_end = last_end and last_end >= 0 and last_end or at.source_end,
     source_epoch = last_epoch and last_epoch >= 0 and last_epoch
       or at.source_epoch,
@@ -211,7 +217,7 @@ function on.hole(flow, event)
     flow.at = {
       leg = leg.leg, epoch = next_leg.epoch, state = "copying",
       source = event.to, target = event.to, sequence = rest,
-      source_end = at.source_end, source_epoch = at.source_epoch,
+      stable = at.stable, source_end = at.source_end, source_epoch = at.source_epoch,
     }
     flow.engine:touch(flow)
     return flow.engine:go_on(flow, {
@@ -298,7 +304,7 @@ local function copy(flow, leg)
   flow.at = {
     leg = leg.leg, epoch = leg.epoch, source = start.source_offset,
     target = start.target_offset, sequence = start.sequence,
-    source_end = before.source_end, source_epoch = before.source_epoch,
+    stable = before.stable, source_end = before.source_end, source_epoch = before.source_epoch,
   }
   local ok
   ok, why = launch(flow, leg, start)

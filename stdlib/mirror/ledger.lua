@@ -28,7 +28,9 @@ local function partition_of(ledger, name, number)
   local partitions = entry(ledger, name).partitions
   local part = partitions[number]
   if not part then
-    part = { legs = {}, turns = {}, segments = {}, last = 0 }
+    part = {
+      legs = {}, turns = {}, segments = {}, producers = {}, last = 0,
+    }
     partitions[number] = part
   end
   return part
@@ -71,6 +73,13 @@ function fold.leg(ledger, said)
   local part = partition_of(ledger, said.topic, said.partition)
   newest(part.legs, said.path[2], said.path[3], said.value)
   part.last = math.max(part.last, said.path[2])
+end
+
+function fold.txn(ledger, said)
+  local part = partition_of(ledger, said.topic, said.partition)
+  local leg, id = said.path[2], said.path[3]
+  part.producers[leg] = part.producers[leg] or {}
+  part.producers[leg][id] = said.value
 end
 
 function fold.seg(ledger, said)
@@ -156,6 +165,11 @@ end
 --- Does the leg still hold one offset for both sides?
 function M.is_same(leg)
   return leg.kind == "same" and not leg.mapped_at
+end
+
+--- Are transactions copied as such, also those that are still open?
+function M.keeps(leg)
+  return leg.transactions == true and M.is_same(leg)
 end
 
 --- Names of all topics known, sorted.

@@ -8,6 +8,7 @@ local mirror = require "vm.mirror"
 local sys = require "vm.sys"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
+local transactions = require "mirror.transactions"
 
 local M = {}
 
@@ -62,6 +63,11 @@ function M.first_leg(flow, number, writer)
   if not ids then return nil, why end
   pid, why = flow:side(writes):init_producer_id()
   if not pid then return nil, why end
+  local keeps, why_not
+  if kind == "same" then
+    keeps, why_not = transactions.possible(flow, writes)
+    if keeps == nil then return nil, why_not end
+  end
   local filler = kind == "same" and source.start - target.stop or 0
   local starts = {
     [reads] = source.start, [writes] = target.stop + filler,
@@ -71,6 +77,7 @@ function M.first_leg(flow, number, writer)
     leg = number, writer = writer, pid = pid, epoch = 0, ids = ids,
     start = starts, kind = kind, why = kind == "mapped" and reason or nil,
     filled_from = filler > 0 and target.stop or nil,
+    transactions = keeps or nil, no_transactions = why_not,
     since = {
       from = starts.from, to = starts.to, sequence = filler % SEQUENCES,
     },

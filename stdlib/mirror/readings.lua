@@ -27,7 +27,8 @@ local function wants_of(bridge, book)
         for _, side in ipairs { "from", "to" } do
           table.insert(wants[side], {
             topic = bridge:name_on(name, side), partition = number,
-            at = side == reads and "stable" or "end", row = row,
+            at = side == reads and not ledger.keeps(leg) and "stable" or "end",
+            row = row,
           })
         end
         rows[#rows + 1] = row

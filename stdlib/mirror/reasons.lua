@@ -4,6 +4,7 @@
 
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
+local transactions = require "mirror.transactions"
 
 local M = {}
 
@@ -39,10 +40,20 @@ local function refused(flow, event)
 end
 M.sequence, M.fenced = refused, refused
 
+--- A producer whose transactions were not met before: it gets an id on the
+-- target. Where that cannot be, offsets are not kept from here on.
 function M.transactional(flow, event, leg)
-  local ok, why = flow:go_on_mapped(leg, event.source_offset,
-    event.target_offset, event.sequence,
-    "transactions from source offset " .. event.source_offset)
+  local why = leg.no_transactions
+  if leg.transactions then
+    local kept
+    kept, why = transactions.register(flow, leg, event.producer)
+    if kept then return "again" end
+    if type(why) ~= "string" then return nil, why end
+  end
+  local ok
+  ok, why = flow:go_on_mapped(leg, event.source_offset, event.target_offset,
+    event.sequence, ("transactions from source offset %d%s")
+      :format(event.source_offset, why and ": " .. why or ""))
   if not ok then return nil, why end
   return "again"
 end

@@ -12,6 +12,7 @@
 --   turn/T/P/N/G         announced before the fence that begins leg N
 --   leg/T/P/N/G          leg N of partition P: producer id, starts, kind
 --   seg/T/P/N/S/G        a run of leg N's map that begins at source offset S
+--   txn/T/P/N/I/G        source producer I of leg N has a transactional id
 --   at/T/P               how far the copy of partition P is, and its state
 -- T is the topic's name on the side that `from` names. G is the number of the
 -- engine's claim: an older engine that wakes up late cannot write over what
@@ -36,7 +37,7 @@ M.key = {
   bridge = "bridge", wanted = "wanted", claim = "claim", engine = "engine",
   ask = "ask", goodbye = "goodbye",
   want = join "want", at = join "at", leg = join "leg", turn = join "turn",
-  segment = join "seg",
+  segment = join "seg", txn = join "txn",
 }
 
 --- One record as a producer takes it.

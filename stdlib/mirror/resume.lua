@@ -9,6 +9,8 @@ local digest = require "vm.digest"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local prepare = require "mirror.prepare"
+local transactions = require "mirror.transactions"
+local verdicts = require "mirror.verdicts"
 
 local M = {}
 
@@ -42,18 +44,18 @@ local function checkpoint(flow, leg, reads, writes)
   end
   return {
     source = leg.since[reads], target = leg.since[writes],
-    sequence = leg.since.sequence,
+    sequence = leg.since.sequence, stable = leg.since.stable,
   }
 end
 
---- Target log end and, if the leader remembers the leg, its next sequence;
--- read until both belong together.
+--- Target log end, the leg's next sequence if the leader remembers it, and all
+-- producers that it remembers; read until all of it belongs together.
 local function look(flow, leg, side)
   local cluster, name = flow:side(side), flow:name_on(side)
   local log_end, why = cluster:log_end(name, flow.partition)
+  local list
   for _ = 1, TRIES do
     if not log_end then return nil, why end
-    local list
     list, why = cluster:producers(name, flow.partition)
     if not list then return nil, why end
     local again
@@ -62,17 +64,17 @@ local function look(flow, leg, side)
       for _, one in ipairs(list) do
         if one.id == leg.pid and one.epoch == leg.epoch
           and one.sequence >= 0 then
-          return log_end, (one.sequence + 1) % SEQUENCES
+          return log_end, (one.sequence + 1) % SEQUENCES, list
         end
       end
-      return log_end
+      return log_end, nil, list
     end
     log_end = again
   end
-  return log_end
+  return log_end, nil, list
 end
 
---- Digests of the committed records in a range, `chunk` records each.
+--- Digests of the records in a range that the leg copies, `chunk` each.
 local function digests(flow, side, from, to, chunk)
   local name = flow:name_on(side)
   local leader, why = flow:side(side):leader(name, flow.partition)
@@ -80,7 +82,8 @@ local function digests(flow, side, from, to, chunk)
   return digest.range {
     host = leader.host, port = leader.port, topic = name,
     partition = flow.partition, from = from, to = to, mode = "records",
-    chunk = chunk, isolation = "committed",
+    chunk = chunk,
+    isolation = ledger.keeps(flow.leg) and "uncommitted" or "committed",
   }
 end
 
@@ -129,6 +132,11 @@ local function halted(reason, flow, from, log_end, format, ...)
     log_end - 1, ...)
 end
 
+--- The end of what the leg copies from the source.
+local function readable(flow, source)
+  return ledger.keeps(flow.leg) and source.stop or source.stable
+end
+
 --- What the target got since the last progress record must be what the source
 -- holds from there on, and, while the leader remembers the leg's producer id,
 -- as many records as that id appended. Gives the source position behind them.
@@ -136,7 +144,7 @@ local function check_tail(flow, from, log_end, sequence, source)
   local reads, writes = ledger.sides(flow.leg)
   local there, why = contents(flow, writes, from.target, log_end)
   if not there then return nil, why end
-  if sequence then
+  if sequence and not ledger.keeps(flow.leg) then
     local appended = (sequence - from.sequence) % SEQUENCES
     if appended ~= there.records then
       return halted("foreign", flow, from.target, log_end, "hold %d records, "
@@ -153,11 +161,12 @@ local function check_tail(flow, from, log_end, sequence, source)
     return from.source -- of a retention gap the copier tells
   end
   local here
-  here, why = contents(flow, reads, from.source, source.stable, there.records)
+  here, why = contents(flow, reads, from.source, readable(flow, source),
+    there.records)
   if not here then return nil, why end
   if here.hash == there.hash then return here.to end
   local source_at, target_at = first_difference(flow,
-    { from = from.source, to = source.stable },
+    { from = from.source, to = readable(flow, source) },
     { from = from.target, to = log_end }, there.records)
   if not source_at then return nil, target_at end
   return halted("diverged", flow, target_at, log_end, "are not what the "
@@ -167,18 +176,22 @@ end
 
 --- Same offsets are over when markers passed their hole: the target's log end
 -- lies beyond a record that is still to be copied. The leg goes on mapped.
-local function passed_hole(flow, leg, from, at, log_end, source)
+local function passed_hole(flow, leg, from, at, log_end, source, sequence)
   local reads = ledger.sides(leg)
   local left, why = contents(flow, reads, at, math.min(log_end,
-    source.stable))
+    readable(flow, source)))
   if not left then return nil, why end
   if left.records == 0 and log_end <= source.stop then return false end
-  local count
-  count, why = contents(flow, reads, from.source, at)
-  if not count then return nil, why end
+  if ledger.keeps(leg) then
+    sequence = sequence or from.sequence -- unknown: any will do
+  else
+    local count
+    count, why = contents(flow, reads, from.source, at)
+    if not count then return nil, why end
+    sequence = (from.sequence + count.records) % SEQUENCES
+  end
   local ok
-  ok, why = flow:go_on_mapped(leg, at, log_end,
-    (from.sequence + count.records) % SEQUENCES,
+  ok, why = flow:go_on_mapped(leg, at, log_end, sequence,
     ("late control markers reached offset %d"):format(log_end))
   if not ok then return nil, why end
   return true
@@ -193,9 +206,16 @@ function M.position(flow, leg)
   if not ok then return nil, why end
   local reads, writes = ledger.sides(leg)
   local from = checkpoint(flow, leg, reads, writes)
-  local log_end, sequence = look(flow, leg, writes)
-  if not log_end then return nil, sequence end
-  local same = ledger.is_same(leg)
+  local keeps, same = ledger.keeps(leg), ledger.is_same(leg)
+  local producers, log_end, sequence
+  if keeps then
+    producers, log_end, sequence = transactions.position(flow, leg,
+      function() return look(flow, leg, writes) end)
+    if not producers then return nil, log_end end
+  else
+    log_end, sequence = look(flow, leg, writes)
+    if not log_end then return nil, sequence end
+  end
   if leg.filled_from and log_end <= leg.start[writes] then
     log_end, why = prepare.fill(flow, leg, writes, log_end)
     if not log_end then return nil, why end
@@ -214,8 +234,12 @@ function M.position(flow, leg)
     if not source then return nil, why end
     at, why = check_tail(flow, from, log_end, sequence, source)
     if not at then return nil, why end
+    if keeps then
+      ok, why = verdicts.check(flow, from, log_end, source)
+      if not ok then return nil, why end
+    end
     if same and at >= source.start then
-      passed, why = passed_hole(flow, leg, from, at, log_end, source)
+      passed, why = passed_hole(flow, leg, from, at, log_end, source, sequence)
       if passed == nil then return nil, why end
       if passed then
         return M.position(flow, flow.engine.ledger:leg(flow.topic,
@@ -227,6 +251,7 @@ function M.position(flow, leg)
     same = same, source_offset = from.source, target_offset = from.target,
     log_end = log_end, sequence = from.sequence,
     producer_id = leg.pid, producer_epoch = leg.epoch,
+    transactions = keeps, producers = producers,
   }
 end
 

@@ -2,6 +2,7 @@
 -- ids, control markers. Speaks to partition leaders over vm.wire; addresses
 -- are found from the bootstrap list and forgotten when a leader moved.
 
+local task = require "vm.task"
 local wire = require "vm.wire"
 local err = require "base.err"
 
@@ -21,7 +22,10 @@ local MOVED = {
   [14] = true, [15] = true, [16] = true, [74] = true, [75] = true,
 }
 local NO_GROUP = 69 -- GROUP_ID_NOT_FOUND
-local DENIED = { [29] = true, [30] = true, [31] = true }
+local DENIED = { [29] = true, [30] = true, [31] = true, [53] = true }
+local CONCURRENT = 51      -- CONCURRENT_TRANSACTIONS: the last one still ends
+local TRANSACTION = 1      -- a coordinator's kind of key
+local TRIES, PAUSE_MS = 100, 25
 
 --- An err for a broker's code.
 local function refused(self, code, what)
@@ -245,8 +249,111 @@ function M:init_producer_id()
   return answer.ProducerId
 end
 
+--- The newest version of each request that a broker takes, by number.
+---@async
+function M:versions()
+  local answer, why = call_any(self, "ApiVersions", {
+    ClientSoftwareName = "tranship", ClientSoftwareVersion = "1",
+  })
+  if not answer then return nil, why end
+  if answer.ErrorCode ~= 0 then
+    return nil, refused(self, answer.ErrorCode, "versions")
+  end
+  local newest = {}
+  for _, one in ipairs(answer.ApiKeys) do
+    newest[one.ApiKey] = one.MaxVersion
+  end
+  return newest
+end
+
+--- Coordinators of transactional ids: { host, port } by id.
+---@async
+function M:coordinators(ids)
+  if #ids == 0 then return {} end
+  for _ = 1, TRIES do
+    local answer, why = call_any(self, "FindCoordinator",
+      { KeyType = TRANSACTION, CoordinatorKeys = ids })
+    if not answer then return nil, why end
+    local places, code = {}, nil
+    for _, one in ipairs(answer.Coordinators) do
+      places[one.Key] = { host = one.Host, port = one.Port }
+      if one.ErrorCode ~= 0 then code = one.ErrorCode end
+    end
+    if not code then return places end
+    if not MOVED[code] then
+      return nil, refused(self, code, "coordinator of " .. ids[1])
+    end
+    task.sleep(PAUSE_MS)
+  end
+  return nil, refused(self, 15, "coordinator of " .. ids[1])
+end
+
+--- Asks the coordinator of `name` until it has an answer to give.
+local function call_coordinator(self, name, message, body)
+  local code
+  for _ = 1, TRIES do
+    local places, why = self:coordinators { name }
+    if not places then return nil, why end
+    local answer
+    answer, why = call_at(self, places[name].host, places[name].port, message,
+      body)
+    if not answer then return nil, why end
+    code = answer.ErrorCode
+    if code ~= CONCURRENT and not MOVED[code] then return answer end
+    task.sleep(PAUSE_MS)
+  end
+  return { ErrorCode = code }
+end
+
+--- A producer id under a transactional id. What is open under it is aborted,
+-- and whoever used it before is shut out.
+---@async
+---@return { id: integer, epoch: integer }?, tranship.Err?
+function M:init_transactional(name, timeout_ms)
+  local answer, why = call_coordinator(self, name, "InitProducerId", {
+    TransactionalId = name, TransactionTimeoutMs = timeout_ms,
+  })
+  if not answer then return nil, why end
+  if answer.ErrorCode ~= 0 then
+    return nil, refused(self, answer.ErrorCode, "transactional id " .. name)
+  end
+  return { id = answer.ProducerId, epoch = answer.ProducerEpoch }
+end
+
+--- States of transactional ids, { state, id, epoch } or { code } by id, and
+-- where their coordinators are.
+---@async
+function M:describe_transactions(ids)
+  local places, why = self:coordinators(ids)
+  if not places then return nil, why end
+  local by_place, said = {}, {}
+  for _, id in ipairs(ids) do
+    local address = places[id].host .. ":" .. places[id].port
+    local group = by_place[address] or { at = places[id], ids = {} }
+    by_place[address] = group
+    table.insert(group.ids, id)
+  end
+  for _, group in pairs(by_place) do
+    local answer
+    answer, why = call_at(self, group.at.host, group.at.port,
+      "DescribeTransactions", { TransactionalIds = group.ids })
+    if not answer then return nil, why end
+    for _, one in ipairs(answer.TransactionStates) do
+      if MOVED[one.ErrorCode] or DENIED[one.ErrorCode] then
+        return nil, refused(self, one.ErrorCode,
+          "transactional id " .. one.TransactionalId)
+      end
+      said[one.TransactionalId] = one.ErrorCode == 0 and {
+        state = one.TransactionState, id = one.ProducerId,
+        epoch = one.ProducerEpoch,
+      } or { code = one.ErrorCode }
+    end
+  end
+  return said, places
+end
+
 --- Producers the partition's leader remembers:
--- { id, epoch, sequence, time, transaction? } each.
+-- { id, epoch, sequence, time, coordinator_epoch, transaction? } each.
 ---@async
 function M:producers(topic, partition)
   local answer, why = call(self, topic, partition, "DescribeProducers", {
@@ -262,6 +369,7 @@ function M:producers(topic, partition)
     list[index] = {
       id = one.ProducerId, epoch = one.ProducerEpoch,
       sequence = one.LastSequence, time = one.LastTimestamp,
+      coordinator_epoch = one.CoordinatorEpoch,
       transaction = one.CurrentTxnStartOffset >= 0
         and one.CurrentTxnStartOffset or nil,
     }

@@ -12,20 +12,25 @@ local log = require "vm.log"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local record = require "mirror.record"
+local transactions = require "mirror.transactions"
 
 local M = {}
 
 local LEVEL_TRIES = 5
 local MARKER_BATCH = 500
 
---- "turn" when everything that writers appended has been copied.
+--- "turn" when everything that writers appended has been copied, and no
+-- transaction is left open.
 ---@async
 function M.when_drained(flow)
   local reads = ledger.sides(flow.leg)
   local bounds, why = flow:side(reads):bounds(flow:name_on(reads),
     flow.partition)
   if not bounds then return nil, why end
-  if flow.at.source and flow.at.source >= bounds.stop then return "turn" end
+  if flow.at.source and flow.at.source >= bounds.stop
+    and bounds.stable == bounds.stop then
+    return "turn"
+  end
 end
 
 --- Was the next leg announced by a predecessor that did not come to record it?
@@ -126,12 +131,19 @@ local function next_leg(flow, leg, wanted, said, found)
   local level_now = found.from == found.to and ledger.is_same(leg)
   local ids, why = flow:topic_ids()
   if not ids then return nil, why end
+  local _, writes = ledger.sides(wanted)
+  local keeps, why_not
+  if level_now then
+    keeps, why_not = transactions.possible(flow, writes)
+    if keeps == nil then return nil, why_not end
+  end
   return {
     leg = wanted.leg, writer = wanted.writer, pid = said.pid,
     epoch = said.epoch, ids = ids, start = found,
     kind = level_now and "same" or "mapped",
     why = not level_now and (leg.mapped_why or leg.why
       or "the logs could not be levelled") or nil,
+    transactions = keeps or nil, no_transactions = why_not,
     since = { from = found.from, to = found.to, sequence = 0 },
   }
 end
@@ -151,6 +163,8 @@ function M.begin(flow)
   }
   local ok
   ok, why = markers(flow, writes, producers[writes], 1)
+  if not ok then return nil, why end
+  ok, why = transactions.fence(flow, leg)
   if not ok then return nil, why end
   ok, why = nothing_left(flow, reads)
   if not ok then return nil, why end

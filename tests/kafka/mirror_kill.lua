@@ -24,6 +24,7 @@ test("brokers that are killed and come back cost nothing", function(t)
   world:create(old, {
     { name = "apps.plain", partitions = 2 }, { name = "apps.mixed" },
   })
+  world:make_mapped "apps.mixed"
   world:append(old, world.records("apps.mixed", 0, 0, 300),
     { transaction = "commit" })
   local road = world:bridge { topics = { "apps.*" } }
@@ -72,6 +73,7 @@ test("killed again and again, there is one copy of everything", function(t)
   world:create(old, {
     { name = "apps.plain", partitions = 2 }, { name = "apps.mixed" },
   })
+  world:make_mapped "apps.mixed"
   world:append(old, world.records("apps.plain", 0, 0, 3000))
   t.ok(old:client("write"):delete_records {
     { topic = "apps.plain", partition = 0, before = 2000 },

@@ -20,6 +20,7 @@ test("a second engine takes over, the first one ends", function(t)
   world:create(old, {
     { name = "apps.a", partitions = 2 }, { name = "apps.mixed" },
   })
+  world:make_mapped "apps.mixed"
   world:append(old, world.records("apps.mixed", 0, 0, 100),
     { transaction = "commit" })
   local road = world:bridge { topics = { "apps.*" } }
@@ -52,6 +53,7 @@ test("an engine that sleeps through a turn changes nothing", function(t)
   world:create(old, {
     { name = "apps.a", partitions = 2 }, { name = "apps.mixed" },
   })
+  world:make_mapped "apps.mixed"
   world:append(old, world.records("apps.mixed", 0, 0, 100),
     { transaction = "commit" })
   local road = world:bridge { topics = { "apps.*" } }

@@ -39,6 +39,7 @@ test("topics turn forth and back, twice", function(t)
   world:create(old, {
     { name = "apps.same", partitions = 2 }, { name = "apps.mapped" },
   })
+  world:make_mapped "apps.mapped"
   for partition = 0, 1 do
     world:append(old, world.records("apps.same", partition, 0, 500))
   end
@@ -105,6 +106,7 @@ test("a turn survives the death of the engine", function(t)
   world:create(old, {
     { name = "apps.same", partitions = 2 }, { name = "apps.mapped" },
   })
+  world:make_mapped "apps.mapped"
   world:append(old, world.records("apps.same", 0, 0, 100))
   world:append(old, world.records("apps.mapped", 0, 0, 100),
     { transaction = "commit" })

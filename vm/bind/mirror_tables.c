@@ -105,8 +105,46 @@ static void read_target(lua_State *L, int index, tsh_mirror_flow *flow) {
   lua_pop(L, 1);
 }
 
+static void read_producer(lua_State *L, tsh_mirror_producer *out) {
+  static const char *const names[] = {
+      "source_id", "transactional_id", "host",  "port", "id",
+      "epoch",     "sequence",         "since", NULL};
+
+  tsh_bind_options(L, -1, names);
+  out->source_id = tsh_bind_opt_range(L, -1, "source_id", -1, 0, INT64_MAX);
+  out->transactional_id = text(L, -1, "transactional_id");
+  out->host = text(L, -1, "host");
+  out->port = (uint16_t)tsh_bind_opt_range(L, -1, "port", 0, 1, UINT16_MAX);
+  out->id = tsh_bind_opt_range(L, -1, "id", -1, 0, INT64_MAX);
+  out->epoch = (int16_t)tsh_bind_opt_range(L, -1, "epoch", -1, 0, INT16_MAX);
+  out->sequence =
+      (int32_t)tsh_bind_opt_range(L, -1, "sequence", 0, 0, INT32_MAX);
+  out->since = tsh_bind_opt_range(L, -1, "since", -1, -1, INT64_MAX);
+}
+
+/* A userdatum on the stack keeps the list until the flow is started. */
+static void read_producers(lua_State *L, int index, tsh_mirror_flow *flow) {
+  tsh_mirror_producer *list;
+  lua_Integer count;
+
+  if (lua_getfield(L, index, "producers") == LUA_TNIL)
+    return;
+  luaL_checktype(L, -1, LUA_TTABLE);
+  count = luaL_len(L, -1);
+  list = lua_newuserdatauv(L, (size_t)count * sizeof *list + 1, 0);
+  for (lua_Integer i = 0; i < count; i++) {
+    lua_geti(L, -2, i + 1);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    read_producer(L, &list[i]);
+    lua_pop(L, 1);
+  }
+  flow->producers = list;
+  flow->producer_count = (size_t)count;
+}
+
 static void read_positions(lua_State *L, int index, tsh_mirror_flow *flow) {
   flow->same = tsh_bind_opt_boolean(L, index, "same", false);
+  flow->transactions = tsh_bind_opt_boolean(L, index, "transactions", false);
   flow->source_offset =
       tsh_bind_opt_range(L, index, "source_offset", -1, 0, INT64_MAX);
   flow->target_offset =
@@ -130,26 +168,18 @@ static void read_positions(lua_State *L, int index, tsh_mirror_flow *flow) {
 }
 
 void tsh_bind_read_flow(lua_State *L, int index, tsh_mirror_flow *flow) {
-  static const char *const names[] = {"id",
-                                      "source",
-                                      "target",
-                                      "same",
-                                      "source_offset",
-                                      "target_offset",
-                                      "log_end",
-                                      "until_offset",
-                                      "producer_id",
-                                      "producer_epoch",
-                                      "sequence",
-                                      "max_batch_bytes",
-                                      "no_producer_id",
-                                      NULL};
+  static const char *const names[] = {
+      "id",           "source",          "target",         "same",
+      "transactions", "producers",       "source_offset",  "target_offset",
+      "log_end",      "until_offset",    "producer_id",    "producer_epoch",
+      "sequence",     "max_batch_bytes", "no_producer_id", NULL};
 
   tsh_bind_options(L, index, names);
   flow->id = text(L, index, "id");
   read_source(L, index, flow);
   read_target(L, index, flow);
   read_positions(L, index, flow);
+  read_producers(L, index, flow);
 }
 
 /* --- events --- */
@@ -189,6 +219,7 @@ static void set_stop(lua_State *L, const tsh_mirror_event *event) {
   set_known(L, "log_end", event->log_end);
   set_known(L, "expected", event->expected);
   set_known(L, "got", event->got);
+  set_known(L, "producer", event->producer);
   set_known(L, "diverging_epoch", event->diverging_epoch);
 }
 
@@ -203,6 +234,7 @@ void tsh_bind_push_mirror_event(lua_State *L, const tsh_mirror_event *event) {
   set_integer(L, "source_offset", event->source_offset);
   set_integer(L, "target_offset", event->target_offset);
   set_integer(L, "sequence", event->sequence);
+  set_integer(L, "stable_offset", event->stable_offset);
   set_known(L, "source_epoch", event->source_epoch);
   set_known(L, "source_end", event->source_end);
   if (event->kind == TSH_MIRROR_HOLE) {

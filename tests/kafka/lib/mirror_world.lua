@@ -84,6 +84,19 @@ function M:create(at, list)
   for _, one in ipairs(done) do self.t.ok(not one.err, one.err) end
 end
 
+--- Makes the target's partitions of a topic end past the source's start, so that
+-- offsets cannot be kept: the target's topic, one record in each, removed again.
+function M:make_mapped(topic, partitions)
+  self:create(self.new, { { name = topic, partitions = partitions } })
+  for partition = 0, (partitions or 1) - 1 do
+    self:append(self.new, M.records(topic, partition, 0, 1))
+    local done = self.t.ok(self.new:client("write"):delete_records {
+      { topic = topic, partition = partition, before = 1 },
+    })
+    self.t.ok(not done[1].err, done[1].err)
+  end
+end
+
 --- Makes `count` records for a topic: keys, headers, nulls, old timestamps.
 function M.records(topic, partition, first, count, spec)
   local list = {}
@@ -140,12 +153,14 @@ function M:commit(at, group, list)
   end
 end
 
---- Every record of a partition from the log start to the end.
+--- Every record of a partition from the log start to the end of what can be
+-- read: the last stable offset, or the log end.
 function M:read(at, topic, partition, isolation)
   local client = at:client "read"
   local bounds = self.t.ok(client:offsets {
     { topic = topic, partition = partition, at = "start" },
-    { topic = topic, partition = partition, at = "end" },
+    { topic = topic, partition = partition,
+      at = isolation == "uncommitted" and "end" or "stable" },
   })
   local list = {}
   if bounds[1].offset == bounds[2].offset then return list, bounds[1].offset,
@@ -187,9 +202,10 @@ end
 --- Fails unless both sides hold the same records, with `offsets` at the same
 -- places: an audit that shares nothing with the engine but the client. The
 -- topic may be called `on_new` on the new side.
-function M:must_be_same(topic, partition, offsets, on_new)
-  local a, a_start, a_end = self:read(self.old, topic, partition)
-  local b, b_start, b_end = self:read(self.new, on_new or topic, partition)
+function M:must_be_same(topic, partition, offsets, on_new, isolation)
+  local a, a_start, a_end = self:read(self.old, topic, partition, isolation)
+  local b, b_start, b_end = self:read(self.new, on_new or topic, partition,
+    isolation)
   local id = topic .. "/" .. partition
   self.t.equal(#b, #a, id .. ": number of records")
   for index, one in ipairs(a) do

@@ -33,6 +33,7 @@ static void free_command(command *told) {
   free((char *)told->flow.source.topic);
   free((char *)told->flow.target.host);
   free((char *)told->flow.target.topic);
+  tsh_mirror__producers_free(&told->flow);
   free(told);
 }
 
@@ -92,8 +93,10 @@ int tsh_mirror_start(tsh_mirror *mirror, const tsh_mirror_flow *flow,
     told->flow.source.host = told->flow.source.topic = NULL;
     told->flow.target.host = told->flow.target.topic = NULL;
     told->flow.source.login = told->flow.target.login = NULL;
+    told->flow.producers = NULL;
     if (!copy_side(&told->flow.source, &flow->source) ||
-        !copy_side(&told->flow.target, &flow->target)) {
+        !copy_side(&told->flow.target, &flow->target) ||
+        !tsh_mirror__producers_copy(&told->flow, flow)) {
       free_command(told);
       told = NULL;
     }
@@ -133,7 +136,8 @@ static void start_flow(tsh_mirror *mirror, const tsh_mirror_flow *spec) {
     tsh_err_set(&err, TSH_EXISTS, "mirror", 0, "%s runs already", spec->id);
     refuse(mirror, spec->id, &err);
   } else if (spec->target_offset > spec->log_end ||
-             (spec->same && spec->source_offset != spec->target_offset)) {
+             (spec->same && spec->source_offset != spec->target_offset) ||
+             (spec->transactions && !spec->same)) {
     tsh_err_set(&err, TSH_INVALID, "mirror", 0,
                 "%s cannot start at source offset %lld, target offset %lld, "
                 "log end %lld",

@@ -90,10 +90,13 @@ int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
   made->spec = *spec;
   if (!copy_texts(&made->spec))
     goto no_memory;
-  made->source = tsh_mirror__source_join(mirror, &spec->source,
-                                         spec->has_topic_id ? 13 : 12);
+  made->source = tsh_mirror__source_join(
+      mirror, &spec->source, spec->has_topic_id ? 13 : 12, !spec->transactions);
   made->sender = tsh_mirror__sender_join(mirror, &spec->target);
   if (made->source == NULL || made->sender == NULL)
+    goto no_memory;
+  made->spec.producers = NULL; /* the transactions know them */
+  if (spec->transactions && !tsh_mirror__txns_new(made, spec))
     goto no_memory;
   set_positions(made);
   flow **to = bucket(mirror, made->spec.id);
@@ -104,6 +107,9 @@ int tsh_mirror__flow_new(tsh_mirror *mirror, const tsh_mirror_flow *spec,
   return 0;
 no_memory:
   if (made != NULL) {
+    tsh_mirror__txns_free(made);
+    if (made->sender != NULL)
+      tsh_mirror__sender_leave(made->sender);
     if (made->source != NULL)
       tsh_mirror__source_leave(made->source);
     free_flow(made);
@@ -113,10 +119,12 @@ no_memory:
 
 void tsh_mirror__flow_drop(flow *dropped) {
   tsh_mirror *mirror = dropped->mirror;
+  tsh_mirror__txns_cut(dropped);
   assert(dropped->in_flight == 0 && dropped->asking == 0);
   tsh_mirror__drop_queue(dropped);
   tsh_mirror__no_fetch(dropped);
   tsh_mirror__no_send(dropped);
+  tsh_mirror__txns_free(dropped);
   tsh_mirror__source_leave(dropped->source);
   tsh_mirror__sender_leave(dropped->sender);
   flow **at = bucket(mirror, dropped->spec.id);
@@ -136,7 +144,7 @@ static tsh_mirror_event *stopped(flow *flow, tsh_mirror_reason reason,
       tsh_mirror__event_new(TSH_MIRROR_STOPPED, flow->spec.id);
   stop->reason = reason;
   stop->log_start = stop->log_end = stop->expected = stop->got = -1;
-  stop->diverging_epoch = -1;
+  stop->diverging_epoch = stop->producer = -1;
   if (why != NULL)
     stop->err = *why;
   flow->stop = stop;
@@ -188,6 +196,7 @@ tsh_mirror_reason tsh_mirror__reason_of(int code) {
       return TSH_MIRROR_TOO_LARGE;
     case 29: /* TOPIC_AUTHORIZATION_FAILED */
     case 31: /* CLUSTER_AUTHORIZATION_FAILED */
+    case 53: /* TRANSACTIONAL_ID_AUTHORIZATION_FAILED */
       return TSH_MIRROR_DENIED;
     case 32: /* INVALID_TIMESTAMP */
       return TSH_MIRROR_TIMESTAMP;
@@ -201,12 +210,25 @@ tsh_mirror_reason tsh_mirror__reason_of(int code) {
     case 100: /* UNKNOWN_TOPIC_ID */
     case 103: /* INCONSISTENT_TOPIC_ID */
       return TSH_MIRROR_TOPIC_ID;
-    case 3: /* UNKNOWN_TOPIC_OR_PARTITION: also while metadata travels */
+    case 48: /* INVALID_TXN_STATE, INVALID_PRODUCER_ID_MAPPING: whoever ... */
+    case 49: /* ... starts again asks the coordinator */
+    case 3:  /* UNKNOWN_TOPIC_OR_PARTITION: also while metadata travels */
       return TSH_MIRROR_LEADER;
   }
   bool retriable = false;
   tsh_kafka_error_kind(code, &retriable);
   return retriable ? TSH_MIRROR_LEADER : TSH_MIRROR_FAILED;
+}
+
+void tsh_mirror__refusal(tsh_err *err, const flow *flow, int code,
+                         const char *what) {
+  bool retriable = false;
+  tsh_kind kind = tsh_kafka_error_kind(code, &retriable);
+  const char *name = tsh_kafka_error_name(code);
+  tsh_err_set(err, kind, "kafka", code, "%s %s/%d: %s", what,
+              flow->spec.target.topic, (int)flow->spec.target.partition,
+              name != NULL ? name : "unknown error");
+  err->retriable = retriable;
 }
 
 const char *tsh_mirror_reason_name(tsh_mirror_reason reason) {

@@ -18,15 +18,17 @@ static const tsh_stamp nobody = {-1, -1, -1, false};
 
 /* --- queueing --- */
 
-static void enqueue(flow *flow, entry *added) {
+void tsh_mirror__enqueue(flow *flow, entry *added) {
   if (flow->head == NULL)
     flow->head = added;
   else
     flow->tail->next = added;
   flow->tail = flow->last = added;
+  if (added->bytes != NULL && added->txn != NULL)
+    tsh_mirror__txn_queued(added);
 }
 
-static int no_memory(flow *flow) {
+int tsh_mirror__no_memory(flow *flow) {
   tsh_err err;
   tsh_err_set(&err, TSH_NO_MEMORY, "mirror", 0, "no memory for a batch of %s",
               flow->spec.id);
@@ -51,17 +53,17 @@ static void advance(flow *flow, int64_t position) {
 static int enqueue_hole(flow *flow, int64_t to) {
   entry *hole = tsh_mirror__entry_new(flow, NULL, NULL, 0);
   if (hole == NULL)
-    return no_memory(flow);
+    return tsh_mirror__no_memory(flow);
   hole->target = flow->next_target;
   hole->source_next = to;
   hole->epoch = flow->epoch_read;
   flow->next_target = to;
-  enqueue(flow, hole);
+  tsh_mirror__enqueue(flow, hole);
   return 0;
 }
 
 /* Where same: offsets before `to` that hold no record. */
-static int reach(flow *flow, int64_t to) {
+int tsh_mirror__reach(flow *flow, int64_t to) {
   if (!flow->spec.same || flow->next_target >= to)
     return 0;
   return enqueue_hole(flow, to);
@@ -92,7 +94,8 @@ static int64_t walk(flow *flow, int64_t source, int64_t count) {
   }
   if (!flow->spec.same)
     flow->next_target += there;
-  flow->sequence = tsh_mirror__sequence_after(flow->sequence, there);
+  if (!flow->reading_txn) /* those have sequences of their own */
+    flow->sequence = tsh_mirror__sequence_after(flow->sequence, there);
   flow->acked_sequence = flow->sequence;
   flow->acked_target = target + there;
   flow->acked_source = source + there;
@@ -104,18 +107,19 @@ static int64_t walk(flow *flow, int64_t source, int64_t count) {
 /* --- batches as they are --- */
 
 static int forward(flow *flow, chunk *chunk, const tsh_batch *batch) {
-  int status = reach(flow, batch->base_offset);
+  int status = tsh_mirror__reach(flow, batch->base_offset);
   if (status != 0)
     return status;
   entry *added =
       tsh_mirror__entry_new(flow, chunk, (uint8_t *)batch->bytes, batch->size);
   if (added == NULL)
-    return no_memory(flow);
+    return tsh_mirror__no_memory(flow);
   added->target = flow->next_target;
   added->count = batch->count;
   added->first = (run){batch->base_offset, batch->count};
+  added->txn = flow->reading_as;
   flow->next_target += batch->count;
-  enqueue(flow, added);
+  tsh_mirror__enqueue(flow, added);
   return 0;
 }
 
@@ -141,7 +145,7 @@ static int note_run(rebuild *build, int64_t source) {
     size_t capacity = build->capacity == 0 ? 8 : 2 * build->capacity;
     run *grown = realloc(build->runs, capacity * sizeof *grown);
     if (grown == NULL)
-      return no_memory(build->flow);
+      return tsh_mirror__no_memory(build->flow);
     build->runs = grown;
     build->capacity = capacity;
   }
@@ -170,11 +174,12 @@ static int flush(rebuild *build) {
     return corrupt(flow, &err);
   entry *added = tsh_mirror__entry_new(flow, NULL, bytes, size);
   if (added == NULL)
-    return no_memory(flow);
+    return tsh_mirror__no_memory(flow);
   run last = build->runs[build->count - 1];
   added->target = flow->next_target;
   added->count = count;
   added->first = build->runs[0];
+  added->txn = flow->reading_as;
   added->source_next = last.source + last.count;
   added->epoch = flow->epoch_read;
   if (build->count > 1) {
@@ -185,7 +190,7 @@ static int flush(rebuild *build) {
   }
   build->count = 0;
   flow->next_target += count;
-  enqueue(flow, added);
+  tsh_mirror__enqueue(flow, added);
   return 0;
 }
 
@@ -202,7 +207,7 @@ static int rebuild_record(rebuild *build, const tsh_record *record) {
   if (gap || builder->size > build->limit)
     status = flush(build);
   if (status == 0 && builder->count == 0)
-    status = reach(flow, record->offset);
+    status = tsh_mirror__reach(flow, record->offset);
   if (status == 0)
     status = note_run(build, record->offset);
   tsh_err err;
@@ -265,21 +270,27 @@ static int take_batch(flow *flow, chunk *chunk, const tsh_batch *batch) {
   tsh_err err;
   int64_t next = tsh_batch_next_offset(batch);
   int64_t until = flow->spec.until_offset;
-  int skips = tsh_aborted_skips(&flow->mirror->aborted, batch, &err);
+  int skips = 0;
+  if (!flow->spec.transactions)
+    skips = tsh_aborted_skips(&flow->mirror->aborted, batch, &err);
   if (skips < 0)
-    return no_memory(flow);
+    return tsh_mirror__no_memory(flow);
   if (next <= flow->position)
     return 0;
   if (until >= 0 && batch->base_offset >= until) {
     advance(flow, until);
     return 1;
   }
-  if (flow->spec.same &&
+  if (flow->spec.same && !flow->spec.transactions &&
       tsh_batch_is(batch, TSH_BATCH_CONTROL | TSH_BATCH_TRANSACTIONAL) &&
       next > flow->next_target) {
     tsh_mirror__end(flow, TSH_MIRROR_TRANSACTIONAL, true, NULL);
     return 1;
   }
+  if (flow->spec.transactions)
+    skips = tsh_mirror__txn_take(flow, batch);
+  if (skips < 0)
+    return 1;
   flow->epoch_read = batch->leader_epoch;
   if (!skips && batch->count > 0) {
     int status = take_data(flow, chunk, batch);
@@ -313,7 +324,7 @@ static int load_aborted(flow *flow, tsh_fetched *fetched) {
   tsh_aborted_clear(aborted);
   while (tsh_fetched_aborted(fetched, &producer_id, &first_offset))
     if (tsh_aborted_add(aborted, producer_id, first_offset, &err) != 0)
-      return no_memory(flow);
+      return tsh_mirror__no_memory(flow);
   return 0;
 }
 
@@ -323,7 +334,7 @@ static int load_aborted(flow *flow, tsh_fetched *fetched) {
 static void nothing_there(flow *flow, const tsh_fetched *fetched) {
   if (fetched->records_size == 0) {
     int64_t until = flow->spec.until_offset;
-    int64_t end = fetched->last_stable;
+    int64_t end = flow->source_end;
     advance(flow, until >= 0 && until < end ? until : end);
     return;
   }
@@ -347,15 +358,17 @@ static void arrive(flow *flow) {
     stop->got = flow->spec.log_end;
     return;
   }
-  if (reach(flow, flow->position) == 0 && reached)
+  if (tsh_mirror__reach(flow, flow->position) == 0 && reached)
     tsh_mirror__end(flow, TSH_MIRROR_REACHED, true, NULL);
 }
 
 void tsh_mirror__intake(flow *flow, chunk *chunk, tsh_fetched *fetched,
                         bool first) {
   int64_t before = flow->position;
-  if (flow->source_end != fetched->last_stable) {
-    flow->source_end = fetched->last_stable;
+  int64_t end =
+      flow->spec.transactions ? fetched->high_watermark : fetched->last_stable;
+  if (flow->source_end != end) {
+    flow->source_end = end;
     tsh_mirror__touch(flow);
   }
   if (load_aborted(flow, fetched) != 0)
@@ -363,9 +376,9 @@ void tsh_mirror__intake(flow *flow, chunk *chunk, tsh_fetched *fetched,
   take_batches(flow, chunk, fetched);
   if (flow->stop != NULL)
     return;
-  if (flow->position == before && fetched->last_stable > before && first)
+  if (flow->position == before && end > before && first)
     nothing_there(flow, fetched);
-  flow->caught_up = flow->position >= fetched->last_stable;
+  flow->caught_up = flow->position >= end;
   if (flow->stop == NULL)
     arrive(flow);
 }

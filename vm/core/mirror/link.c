@@ -10,9 +10,9 @@
 /* --- connections --- */
 
 /* Closing answers what is in flight, and the answered may look here. */
-static void shut(tsh_conn **conn) {
-  tsh_conn *closing = *conn;
-  *conn = NULL;
+void tsh_mirror__shut(tsh_conn **kept) {
+  tsh_conn *closing = *kept;
+  *kept = NULL;
   if (closing != NULL)
     tsh_conn_close(closing);
 }
@@ -20,13 +20,13 @@ static void shut(tsh_conn **conn) {
 /* `user` is where the connection is kept. */
 static void failed(void *user, const tsh_err *err) {
   (void)err; /* the requests in flight were told */
-  shut(user);
+  tsh_mirror__shut(user);
 }
 
 static tsh_conn *open_conn(tsh_mirror *mirror, tsh_conn **conn,
                            tsh_conn_options options, tsh_err *err) {
   if (*conn != NULL && tsh_conn_failed(*conn))
-    shut(conn);
+    tsh_mirror__shut(conn);
   options.client_id = "tranship-mirror";
   options.timeout_ms = mirror->timeout_ms;
   options.failed = failed;
@@ -54,13 +54,19 @@ tsh_conn *tsh_mirror__sender_conn(sender *sender, tsh_err *err) {
                    err);
 }
 
+tsh_conn *tsh_mirror__conn(tsh_mirror *mirror, tsh_conn **kept,
+                           const tsh_conn_options *to, tsh_err *err) {
+  return open_conn(mirror, kept, *to, err);
+}
+
 /* --- sources --- */
 
 source *tsh_mirror__source_join(tsh_mirror *mirror, const tsh_mirror_side *side,
-                                int16_t version) {
+                                int16_t version, bool committed) {
   for (source *at = mirror->sources; at != NULL; at = at->next)
     if (at->port == side->port && at->version == version &&
-        at->login == side->login && strcmp(at->host, side->host) == 0) {
+        at->committed == committed && at->login == side->login &&
+        strcmp(at->host, side->host) == 0) {
       at->flows++;
       return at;
     }
@@ -73,6 +79,7 @@ source *tsh_mirror__source_join(tsh_mirror *mirror, const tsh_mirror_side *side,
   made->port = side->port;
   made->login = tsh_login_keep(side->login);
   made->version = version;
+  made->committed = committed;
   made->flows = 1;
   for (int i = 0; i < LANES; i++)
     made->lanes[i].source = made;
@@ -91,8 +98,8 @@ void tsh_mirror__source_leave(source *source) {
 
 static void shut_source(source *source) {
   for (int i = 0; i < LANES; i++)
-    shut(&source->lanes[i].conn);
-  shut(&source->watch.lane.conn);
+    tsh_mirror__shut(&source->lanes[i].conn);
+  tsh_mirror__shut(&source->watch.lane.conn);
 }
 
 static void sweep_sources(tsh_mirror *mirror) {
@@ -158,7 +165,7 @@ void tsh_mirror__sender_leave(sender *sender) {
 
 static void shut_target(target *target) {
   for (int i = 0; i < SENDERS; i++)
-    shut(&target->senders[i].conn);
+    tsh_mirror__shut(&target->senders[i].conn);
 }
 
 static void sweep_targets(tsh_mirror *mirror) {
@@ -182,9 +189,11 @@ static void sweep_targets(tsh_mirror *mirror) {
 void tsh_mirror__sweep_links(tsh_mirror *mirror) {
   sweep_sources(mirror);
   sweep_targets(mirror);
+  tsh_mirror__sweep_asides(mirror);
 }
 
 void tsh_mirror__shut_links(tsh_mirror *mirror) {
+  tsh_mirror__shut_asides(mirror);
   for (target *at = mirror->targets; at != NULL; at = at->next)
     shut_target(at);
   for (source *at = mirror->sources; at != NULL; at = at->next)

@@ -14,7 +14,8 @@ static size_t limit_of(const flow *flow) {
 }
 
 static bool read_small(const entry *entry, tsh_batch *out) {
-  return entry->chunk != NULL && entry->size <= SMALL_BYTES &&
+  return entry->chunk != NULL && entry->txn == NULL &&
+         entry->size <= SMALL_BYTES &&
          tsh_batch_read(out, entry->bytes, entry->size, NULL) == 1;
 }
 

@@ -9,11 +9,13 @@
  *   intake.c: a flow's piece of a Fetch reply -> entries
  *   merge.c: small neighbours in a flow's queue -> one entry
  *   writer.c: entries -> Produce requests, several flows in each
+ *   txn.c: transactions kept as such; aside.c: the small requests they need
  *   progress.c: acknowledged -> events -> the owner's mailbox
  *
- * An entry is one batch on its way, or a hole that the owner must fill. It
- * points into the Fetch reply it came in, which a chunk keeps and counts
- * against the memory budget, or owns bytes that were rebuilt or merged.
+ * An entry is one batch on its way, or a hole that the owner must fill, or the
+ * end of a transaction. A batch points into the Fetch reply it came in, which a
+ * chunk keeps and counts against the memory budget, or owns bytes that were
+ * rebuilt or merged.
  *
  * A copier is a few equal workers, each a tsh_mirror with a thread, a loop,
  * flows and links of its own; the owner's handle is the first of them. */
@@ -46,6 +48,8 @@ typedef struct flow flow;
 typedef struct source source;
 typedef struct target target;
 typedef struct sender sender;
+typedef struct aside aside;
+typedef struct txn txn;
 TAILQ_HEAD(flow_list, flow);
 
 /* A Fetch reply that entries point into. */
@@ -65,7 +69,7 @@ typedef struct run {
 typedef struct entry {
   struct entry *next;
   chunk *chunk;   /* holds `bytes`; NULL: they are the entry's own */
-  uint8_t *bytes; /* NULL: a hole */
+  uint8_t *bytes; /* NULL: a hole or, with `txn`, its end */
   size_t size;
   int64_t target;      /* where it must land */
   int64_t source_next; /* the source position once it has landed */
@@ -74,6 +78,8 @@ typedef struct entry {
   run *runs;           /* of a batch that had gaps; NULL: just `first` */
   size_t run_count;
   run first;
+  txn *txn;    /* that it is part of; NULL: none */
+  bool commit; /* of an end */
 } entry;
 
 struct flow {
@@ -112,6 +118,19 @@ struct flow {
   bool in_hole; /* told, and waiting to go on */
   bool known;   /* the broker has taken a batch of our producer */
 
+  /* Transactions. */
+  txn *txns;
+  aside *leader;        /* of the target; NULL: they are not kept */
+  txn *reading_as;      /* of the batch that is taken in */
+  bool reading_txn;     /* it belongs to a transaction */
+  txn *sending_as;      /* of what is in flight */
+  entry *ending;        /* ends in flight ... */
+  size_t unanswered;    /* ... and those that wait for their coordinator */
+  int64_t awaited;      /* target log end once they have landed ... */
+  uint64_t await_until; /* ... and when that is given up, ms */
+  TAILQ_ENTRY(flow) awaiting; /* in the list of `leader` ... */
+  bool awaits;                /* ... if this says so: markers are to land */
+
   /* Acknowledged. */
   int64_t acked_source, acked_target;
   int32_t acked_sequence, acked_epoch;
@@ -130,7 +149,7 @@ struct flow {
   int asking;             /* questions in flight */
 };
 
-/* A broker that is read from, in one version of Fetch. */
+/* A broker that is read from, in one version of Fetch and isolation level. */
 typedef struct lane {
   source *source;
   tsh_conn *conn;
@@ -159,6 +178,7 @@ struct source {
   uint16_t port;
   tsh_login *login; /* or NULL */
   int16_t version;
+  bool committed;
   size_t flows;
   struct flow_list behind, idle;
   lane lanes[LANES]; /* those for behind first */
@@ -209,6 +229,26 @@ typedef struct shared {
   tsh_mirror_event *events, **events_end;
   uint64_t generation; /* counts takes: older events are gone */
 } shared;
+/* A source producer's transactions, as the target has them. */
+struct txn {
+  txn *next;
+  flow *flow;
+  aside *coordinator;
+  char *name; /* transactional id */
+  int64_t source_id;
+  int64_t id;
+  int16_t epoch;
+  int32_t sequence; /* of the next batch sent */
+  bool reading;     /* open at the place we read */
+  bool begun;       /* the coordinator knows of the open one */
+  bool asking;      /* it is being told */
+  bool known;       /* the leader has taken a batch of the open one */
+  int64_t since;    /* first offset of the open one that has landed, or -1 */
+  size_t waiting;   /* batches queued */
+  size_t ends;      /* queued or in flight */
+  tsh_timer *again; /* a refused request is to be repeated */
+  entry *end;       /* in flight, not answered yet */
+};
 
 struct tsh_mirror {
   shared *shared;
@@ -221,6 +261,7 @@ struct tsh_mirror {
   size_t table_size, flow_count;
   source *sources;
   target *targets;
+  aside *asides;
   size_t held; /* bytes promised to fetches or kept */
   struct flow_list dirty;
   tsh_timer *progress;
@@ -266,6 +307,9 @@ tsh_mirror_event *tsh_mirror__give_up(flow *flow, tsh_mirror_reason reason,
 /* Tells and drops the flow if nothing is left to wait for: then true. */
 bool tsh_mirror__settle(flow *flow);
 tsh_mirror_reason tsh_mirror__reason_of(int code);
+/* What a broker answered about the target partition, in words. */
+void tsh_mirror__refusal(tsh_err *err, const flow *flow, int code,
+                         const char *what);
 
 /* entry.c */
 entry *tsh_mirror__entry_new(flow *flow, chunk *chunk, uint8_t *bytes,
@@ -286,7 +330,7 @@ void tsh_mirror__intake(flow *flow, chunk *chunk, tsh_fetched *fetched,
 
 /* link.c: joining may fail for want of memory. */
 source *tsh_mirror__source_join(tsh_mirror *mirror, const tsh_mirror_side *side,
-                                int16_t version);
+                                int16_t version, bool committed);
 void tsh_mirror__source_leave(source *source);
 sender *tsh_mirror__sender_join(tsh_mirror *mirror,
                                 const tsh_mirror_side *side);
@@ -294,6 +338,9 @@ void tsh_mirror__sender_leave(sender *sender);
 /* An open or opening connection, or NULL. */
 tsh_conn *tsh_mirror__lane_conn(lane *lane, tsh_err *err);
 tsh_conn *tsh_mirror__sender_conn(sender *sender, tsh_err *err);
+tsh_conn *tsh_mirror__conn(tsh_mirror *mirror, tsh_conn **kept,
+                           const tsh_conn_options *to, tsh_err *err);
+void tsh_mirror__shut(tsh_conn **kept);
 void tsh_mirror__sweep_links(tsh_mirror *mirror); /* those without flows */
 void tsh_mirror__shut_links(tsh_mirror *mirror);  /* all connections */
 
@@ -331,6 +378,40 @@ void tsh_mirror__limit_rate(shared *shared, int64_t rate);
 size_t tsh_mirror__allowed(tsh_mirror *mirror);
 void tsh_mirror__fetched(tsh_mirror *mirror, size_t bytes);
 void tsh_mirror__rate_stop(tsh_mirror *mirror);
+/* aside.c: connections for small requests to a target broker, never behind a
+ * batch. */
+aside *tsh_mirror__aside_join(tsh_mirror *mirror, const char *host,
+                              uint16_t port, tsh_login *login);
+void tsh_mirror__aside_leave(aside *aside);
+/* Those with the same `lane` are answered in order. */
+int tsh_mirror__aside_send(aside *aside, size_t lane, const tsh_request *req,
+                           tsh_err *err);
+/* Watches the flow's log end until its markers have landed, then calls
+ * tsh_mirror__ends_landed with it, or with -1 and why it is not known. */
+void tsh_mirror__await_end(flow *flow);
+void tsh_mirror__await_none(flow *flow);
+void tsh_mirror__sweep_asides(tsh_mirror *mirror);
+void tsh_mirror__shut_asides(tsh_mirror *mirror);
+
+/* txn.c */
+bool tsh_mirror__txns_new(flow *flow, const tsh_mirror_flow *spec);
+void tsh_mirror__txns_free(flow *flow);
+void tsh_mirror__txns_cut(flow *flow); /* forgets what waits for a time */
+/* Where a batch belongs: 0 = it holds data, 1 = it does not, negative = the
+ * flow ends. */
+int tsh_mirror__txn_take(flow *flow, const tsh_batch *batch);
+void tsh_mirror__txn_queued(entry *entry); /* a batch of a transaction */
+void tsh_mirror__send_ends(flow *flow);    /* at the head of the queue */
+void tsh_mirror__ends_landed(flow *flow, int64_t log_end, const tsh_err *why);
+int64_t tsh_mirror__stable(const flow *flow);
+bool tsh_mirror__producers_copy(tsh_mirror_flow *to,
+                                const tsh_mirror_flow *from);
+void tsh_mirror__producers_free(tsh_mirror_flow *spec);
+
+/* intake.c */
+void tsh_mirror__enqueue(flow *flow, entry *added);
+int tsh_mirror__reach(flow *flow, int64_t to);
+int tsh_mirror__no_memory(flow *flow);
 
 /* bounds.c: log start and end, into the flow's STOPPED. */
 void tsh_mirror__ask_bounds(flow *flow, tsh_conn *conn);

@@ -15,7 +15,7 @@ tsh_mirror_event *tsh_mirror__event_new(tsh_mirror_kind kind, const char *id) {
     abort();
   event->kind = kind;
   event->source_end = event->log_start = event->log_end = -1;
-  event->source_epoch = event->diverging_epoch = -1;
+  event->source_epoch = event->diverging_epoch = event->producer = -1;
   return event;
 }
 
@@ -72,6 +72,7 @@ static void set_positions(tsh_mirror_event *event, const flow *flow) {
   event->sequence = flow->acked_sequence;
   event->source_epoch = flow->acked_epoch;
   event->source_end = flow->source_end;
+  event->stable_offset = tsh_mirror__stable(flow);
 }
 
 /* Moves what `from` gathered behind what `to` holds; frees `from`. */
@@ -87,6 +88,7 @@ static void merge(tsh_mirror_event *to, tsh_mirror_event *from) {
     to->sequence = from->sequence;
     to->source_epoch = from->source_epoch;
     to->source_end = from->source_end;
+    to->stable_offset = from->stable_offset;
   }
   tsh_mirror_event_free(from);
 }

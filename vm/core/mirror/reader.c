@@ -102,11 +102,10 @@ tsh_fetch_want tsh_mirror__want_of(const flow *flow) {
 
 tsh_fetch_limits tsh_mirror__limits(const source *source, int32_t wait_ms,
                                     size_t bytes) {
-  (void)source;
   return (tsh_fetch_limits){.max_wait_ms = wait_ms,
                             .min_bytes = 1,
                             .max_bytes = (int32_t)bytes,
-                            .committed = true};
+                            .committed = source->committed};
 }
 
 static void replied(void *user, const tsh_reply *reply);

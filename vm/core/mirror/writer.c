@@ -40,6 +40,7 @@ static void tell_hole(flow *flow) {
   hole->sequence = flow->acked_sequence;
   hole->source_epoch = flow->acked_epoch;
   hole->source_end = flow->source_end;
+  hole->stable_offset = tsh_mirror__stable(flow);
   flow->in_hole = true;
   tsh_mirror__publish(flow);
   tsh_mirror__post(flow->mirror, hole);
@@ -91,19 +92,32 @@ void tsh_mirror__no_send(flow *flow) {
  * first batch refused and the second not, the second would land in its place.
  * So nothing follows the first one until it has landed. */
 static int most_in_flight(const flow *flow) {
-  return flow->known ? IN_FLIGHT : 1;
+  bool known = flow->head->txn != NULL ? flow->head->txn->known : flow->known;
+  return known ? IN_FLIGHT : 1;
+}
+
+/* Nor does one producer's batch follow another's before that has landed: no
+ * sequence says that they belong together. */
+static bool may_follow(const flow *flow) {
+  const txn *txn = flow->head->txn;
+  if (flow->in_flight > 0 && (txn != flow->sending_as || flow->ending != NULL))
+    return false;
+  return flow->in_flight < most_in_flight(flow) && (txn == NULL || txn->begun);
 }
 
 void tsh_mirror__want_send(flow *flow) {
   if (flow->ready || flow->head == NULL || flow->in_hole ||
-      flow->in_flight >= most_in_flight(flow) ||
       (flow->stop != NULL && !flow->drain))
     return;
   if (flow->head->bytes == NULL) {
-    if (flow->in_flight == 0)
+    if (flow->in_flight == 0 && flow->head->txn != NULL)
+      tsh_mirror__send_ends(flow);
+    else if (flow->in_flight == 0)
       tell_hole(flow);
     return;
   }
+  if (!may_follow(flow))
+    return;
   TAILQ_INSERT_TAIL(&flow->sender->ready, flow, sending);
   flow->ready = true;
 }
@@ -122,10 +136,13 @@ static int too_large(flow *flow, const entry *next) {
 /* Makes the flow's next batch ours. */
 static int prepare(flow *flow, const entry *next) {
   tsh_stamp stamp = {-1, -1, -1, false};
+  const txn *txn = next->txn;
   tsh_err err;
   if (flow->spec.max_batch_bytes > 0 && next->size > flow->spec.max_batch_bytes)
     return too_large(flow, next);
-  if (flow->spec.producer_id >= 0)
+  if (txn != NULL)
+    stamp = (tsh_stamp){txn->id, txn->epoch, txn->sequence, true};
+  else if (flow->spec.producer_id >= 0)
     stamp = (tsh_stamp){flow->spec.producer_id, flow->producer_epoch,
                         flow->sequence, false};
   /* What we built holds, and the broker checks what we forward: its CRC fits
@@ -139,16 +156,24 @@ static void take(produce *request, flow *flow) {
   if (flow->head == NULL)
     flow->tail = NULL;
   flow->in_flight++;
-  flow->sequence = tsh_mirror__sequence_after(flow->sequence, next->count);
+  flow->sending_as = next->txn;
+  int32_t *sequence =
+      next->txn != NULL ? &next->txn->sequence : &flow->sequence;
+  *sequence = tsh_mirror__sequence_after(*sequence, next->count);
+  if (next->txn != NULL)
+    next->txn->waiting--;
   request->items[request->count++] = (sent){flow, next};
 }
 
-/* One batch of each flow that stands ready, as they fit. */
+/* One batch of each flow that stands ready, as they fit. A request belongs to
+ * one transaction, and so to one flow, or to none. */
 static void fill(produce *request, sender *sender) {
   size_t bytes = 0;
   flow *flow;
   while (request->count < MOST_ITEMS && bytes < REQUEST_BYTES &&
          (flow = TAILQ_FIRST(&sender->ready)) != NULL) {
+    if (flow->head->txn != NULL && request->count > 0)
+      return;
     unready(flow);
     tsh_mirror__merge(flow);
     if (prepare(flow, flow->head) != 0) {
@@ -157,6 +182,8 @@ static void fill(produce *request, sender *sender) {
     }
     bytes += flow->head->size;
     take(request, flow);
+    if (flow->sending_as != NULL)
+      return;
   }
 }
 
@@ -177,8 +204,10 @@ static int send(produce *request, tsh_err *err) {
     };
   }
   uint32_t timeout_ms = request->sender->target->mirror->timeout_ms;
-  int status = tsh_produce_encode(PRODUCE_VERSION, NULL, (int32_t)timeout_ms,
-                                  items, request->count, &request->gather, err);
+  const txn *txn = request->items[0].entry->txn;
+  int status = tsh_produce_encode(
+      PRODUCE_VERSION, txn != NULL ? txn->name : NULL, (int32_t)timeout_ms,
+      items, request->count, &request->gather, err);
   if (status != 0)
     return status;
   tsh_request req = {.api_key = TSH_API_PRODUCE,
@@ -227,6 +256,20 @@ static int add_segments(flow *flow, const entry *entry, tsh_err *err) {
   return 0;
 }
 
+/* The broker knows the producer of the batch. */
+static void note_landed(flow *flow, const entry *entry) {
+  txn *txn = entry->txn;
+  if (txn == NULL) {
+    flow->known = true;
+    flow->acked_sequence =
+        tsh_mirror__sequence_after(flow->acked_sequence, entry->count);
+    return;
+  }
+  txn->known = true;
+  if (txn->since < 0)
+    txn->since = entry->target;
+}
+
 static void landed(flow *flow, const entry *entry, int64_t base) {
   tsh_err err;
   if (base != entry->target) {
@@ -239,12 +282,10 @@ static void landed(flow *flow, const entry *entry, int64_t base) {
     refuse(flow, TSH_MIRROR_FAILED, &err);
     return;
   }
-  flow->known = true;
+  note_landed(flow, entry);
   flow->acked_source = entry->source_next;
   flow->acked_target = base + entry->count;
   flow->acked_epoch = entry->epoch;
-  flow->acked_sequence =
-      tsh_mirror__sequence_after(flow->acked_sequence, entry->count);
   flow->report->records += entry->count;
   flow->report->bytes += (int64_t)entry->size;
   tsh_mirror__touch(flow);

@@ -1,70 +1,233 @@
--- How fast the copier is on two real clusters: MB/s, records/s, CPU seconds
--- per GB. Not a test: it prints.
---   tranship --lua tests/bench/copier.lua [MEGABYTES [RECORD_BYTES [CODEC
---       [BATCH_BYTES [PARTITIONS]]]]]
--- The data is made by Kafka's own ProducerPerformance. COPYING_PAIR names two
--- clusters that run already.
+--- What shapes of load cost the copier alone, on two clusters that run:
+--   tranship --lua tests/bench/copier.lua FOLDER SHAPE ARGUMENTS...
+--     busy TOPIC...        each topic copied: CPU per GB, MB/s
+--     hot TOPIC IDLE       partition 0 alone, then beside IDLE idle ones
+--     idle COUNT           COUNT idle partitions: CPU and memory
+--     latency SECONDS      10 MB/s: from one log to the other, milliseconds
+--     ceiling TOPIC        a bare producer that sends TOPIC's batches
+-- COPYING_PAIR names the clusters, FOLDER holds theirs, `old` and `new`.
+
+local lib = dofile "tests/bench/lib.lua"
 local copying = dofile "tests/world/copying.lua"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local wire = require "vm.wire"
 local check = copying.check
 
-local megabytes, record_bytes, codec, batch_bytes, partitions = ...
-megabytes = math.tointeger(megabytes or 500)
-record_bytes = math.tointeger(record_bytes or 1000)
-codec = codec or "none"
-batch_bytes = math.tointeger(batch_bytes or 262144)
-partitions = math.tointeger(partitions or 4)
-
-local CLOCK_TICKS = 100 -- per second, of Linux
-
--- User and system CPU seconds of a process (this one without a pid).
-local function cpu(pid)
-  local stat = check(sys.read_file(("/proc/%s/stat"):format(pid or "self")))
-  local after = stat:match("^.*%) (.*)$")
-  local fields = {}
-  for field in after:gmatch("%S+") do fields[#fields + 1] = field end
-  return (tonumber(fields[12]) + tonumber(fields[13])) / CLOCK_TICKS
-end
-
-local function fill(bootstrap, topic)
-  local home = sys.env("XDG_CACHE_HOME") or sys.env("HOME") .. "/.cache"
-  local done = check(sys.run { "java", "-Xmx512m",
-    "-cp", home .. "/tranship/kafka-4.3.1/*",
-    "org.apache.kafka.tools.ProducerPerformance", "--topic", topic,
-    "--num-records", tostring(megabytes * 1000000 // record_bytes),
-    "--record-size", tostring(record_bytes), "--throughput", "-1",
-    "--producer-props", "bootstrap.servers=" .. bootstrap,
-    "compression.type=" .. codec, "batch.size=" .. batch_bytes,
-    "linger.ms=50", "buffer.memory=67108864" })
-  assert(done.code == 0, done.stderr)
-end
-
+local folder, shape = ...
+local brokers = { lib.broker(folder .. "/old"), lib.broker(folder .. "/new") }
 local world = copying.world()
-do
-  local pair <close> = world.open()
-  local topic = copying.name("bench")
-  pair.a:topic(topic, partitions)
-  pair.b:topic(topic, partitions)
-  fill(world.address.a, topic)
-  local copier <close> = check(copying.open {})
+local pair <close> = world.open()
+
+local function partitions_of(topic)
+  return #check(pair.a.client:describe_topics { topic })[topic].partitions
+end
+
+-- Flows of a topic's partitions [first, last] to a fresh topic.
+local function flows_of(topic, first, last, follow)
+  local target = copying.name(topic)
+  pair.b:topic(target, partitions_of(topic))
   local flows = {}
-  for p = 0, partitions - 1 do
-    flows[p + 1] = copying.flow(pair, topic, p,
-      { until_offset = pair.a:offset(topic, p, "end") })
+  for p = first, last do
+    local flow = copying.flow(pair, topic, p)
+    flow.target.topic = target
+    if not follow then flow.until_offset = pair.a:offset(topic, p, "end") end
+    flows[#flows + 1] = flow
   end
-  local cpu_before, begin = cpu(), task.now()
-  local state = copying.run_all(copier, flows, 600000)
-  local seconds, cpu_seconds = (task.now() - begin) / 1000, cpu() - cpu_before
-  local bytes, records = 0, 0
+  return flows, target
+end
+
+local function run(copier, flows)
+  local before, begin = lib.cpu(), task.now()
+  local old, new = lib.cpu(brokers[1]), lib.cpu(brokers[2])
+  local state, bytes = copying.run_all(copier, flows, 600000), 0
+  local seconds = (task.now() - begin) / 1000
   for _, flow in ipairs(flows) do
     local of = state[flow.id]
     assert(of.stop.reason == "reached", of.stop.err or of.stop.reason)
-    bytes, records = bytes + of.bytes, records + of.records
+    bytes = bytes + of.bytes
   end
-  print(("%d MB in %d records of %d bytes, %s, %d partitions"):format(
-    bytes // 1000000, records, record_bytes, codec, partitions))
-  print(("%.0f MB/s  %.0f records/s  %.2f CPU s/GB"):format(
-    bytes / seconds / 1e6, records / seconds, cpu_seconds / (bytes / 1e9)))
+  local gb = bytes / 1e9
+  return { mb_s = bytes / seconds / 1e6, cpu_gb = (lib.cpu() - before) / gb,
+    old_gb = (lib.cpu(brokers[1]) - old) / gb,
+    new_gb = (lib.cpu(brokers[2]) - new) / gb, gb = gb }
 end
-world.down()
+
+local ROUNDS = 3
+local function print_line(what, list)
+  local function m(field) return lib.median(list, field) end
+  sys.out(("copier     %-34s %6.1f MB/s  %5.2f CPU s/GB  brokers %.2f + %.2f"
+    .. "  (%.2f GB, median of %d)\n"):format(what, m "mb_s", m "cpu_gb",
+      m "old_gb", m "new_gb", list[1].gb, #list))
+end
+
+local shapes = {}
+
+function shapes.busy(...)
+  for _, topic in ipairs { ... } do
+    local list, count = {}, partitions_of(topic)
+    for round = 1, ROUNDS do
+      local copier <close> = check(copying.open {})
+      local flows, target = flows_of(topic, 0, count - 1)
+      list[round] = run(copier, flows)
+      check(pair.b.client:delete_topics { target })
+    end
+    print_line(("%s, %d busy partitions"):format(topic, count), list)
+  end
+end
+
+function shapes.hot(topic, idle)
+  idle = math.tointeger(idle)
+  local quiet = copying.name "quiet"
+  pair.a:topic(quiet, idle)
+  local alone, among = {}, {}
+  for round = 1, ROUNDS do
+    for _, list in ipairs { alone, among } do
+      local copier <close> = check(copying.open {})
+      if list == among then
+        for _, flow in ipairs(flows_of(quiet, 0, idle - 1, true)) do
+          check(copier:start(flow))
+        end
+        task.sleep(3000) -- they have gone quiet
+      end
+      list[round] = run(copier, (flows_of(topic, 0, 0)))
+    end
+  end
+  print_line("one busy partition alone", alone)
+  print_line(("one busy partition beside %d idle"):format(idle), among)
+end
+
+function shapes.idle(count)
+  count = math.tointeger(count)
+  local topic = copying.name "idle"
+  for _, side in ipairs { pair.a, pair.b } do
+    check(side.client:create_topics {
+      { name = topic, partitions = count, replication = 1 } })
+  end
+  local told = check(pair.a.client:describe_topics { topic })[topic]
+  local pid, epoch = pair.b:producer_id()
+  -- Until the last of them answers, the brokers are still making logs.
+  repeat
+    task.sleep(500)
+    local last = pair.a.client:offsets { { topic = topic,
+      partition = count - 1, at = "end" } }
+  until last and last[1].offset == 0
+  task.sleep(5000)
+  local copier <close> = check(copying.open {})
+  for p = 0, count - 1 do
+    check(copier:start { id = topic .. "/" .. p,
+      source = { host = pair.a.host, port = pair.a.port, topic = topic,
+        partition = p, topic_id = told.id },
+      target = { host = pair.b.host, port = pair.b.port, topic = topic,
+        partition = p },
+      source_offset = 0, target_offset = 0, log_end = 0, sequence = 0,
+      producer_id = pid, producer_epoch = epoch })
+  end
+  task.sleep(15000)
+  local stopped = 0
+  for _, event in ipairs(check(copier:next())) do
+    if event.kind == "stopped" then stopped = stopped + 1 end
+  end
+  local SECONDS = 20
+  local own, old, new = lib.cpu(), lib.cpu(brokers[1]), lib.cpu(brokers[2])
+  task.sleep(SECONDS * 1000)
+  local function share(before, pid_of)
+    return 100 * (lib.cpu(pid_of) - before) / SECONDS
+  end
+  sys.out(("copier     %d idle partitions: %.1f %% of a core, %.0f MB "
+    .. "(peak %.0f), brokers %.1f %% + %.1f %%; %d stopped\n"):format(count,
+      share(own), lib.memory(nil, "VmRSS"), lib.memory(nil, "VmHWM"),
+      share(old, brokers[1]), share(new, brokers[2]), stopped))
+end
+
+--- Append to append, by the clocks of the brokers, which stamp what they append
+-- on both sides. Such batches have to be built anew by the copier, so this says
+-- too much rather than too little.
+function shapes.latency(seconds)
+  seconds = math.tointeger(seconds)
+  local topic = copying.name "steady"
+  local stamped = { ["message.timestamp.type"] = "LogAppendTime" }
+  pair.a:topic(topic, 4, stamped)
+  pair.b:topic(topic, 4, stamped)
+  local copier <close> = check(copying.open {})
+  for p = 0, 3 do check(copier:start(copying.flow(pair, topic, p))) end
+  local before = lib.cpu()
+  local done = check(sys.run { "java", "-Xmx256m", "-cp", sys.env "CP",
+    "org.apache.kafka.tools.ProducerPerformance", "--topic", topic,
+    "--num-records", tostring(seconds * 10000), "--record-size", "1000",
+    "--throughput", "10000", "--producer-props",
+    "bootstrap.servers=" .. world.address.a, "linger.ms=0", "acks=1" })
+  assert(done.code == 0, done.stderr)
+  task.sleep(1000)
+  local spent = lib.cpu() - before
+  local waits = {}
+  for p = 0, 3 do
+    local skip = pair.a:offset(topic, p, "end") // 4 -- the producer warms up
+    local from, to = pair.a:read(topic, p, skip), pair.b:read(topic, p, skip)
+    assert(#from == #to, "not all was copied")
+    for i, record in ipairs(from) do
+      waits[#waits + 1] = tonumber(to[i].line:match "^%d+")
+        - tonumber(record.line:match "^%d+")
+    end
+  end
+  table.sort(waits)
+  sys.out(("copier     steady 10 MB/s: append to append, p50 %d ms"
+    .. "  p99 %d ms  most %d ms  (%d records; %.1f %% of a core)\n"):format(
+      lib.quantile(waits, 0.5), lib.quantile(waits, 0.99), waits[#waits],
+      #waits, 100 * spent / seconds))
+end
+
+--- The batches of a partition's first segment, as a producer would send them.
+local function batches_of(topic, partition, most)
+  local path = ("%s/old/data/%s-%d/%020d.log"):format(folder, topic, partition, 0)
+  local text = check(sys.read_file(path))
+  local list, at = {}, 1
+  while #list < most and at + 61 < #text do
+    local size = 12 + string.unpack(">i4", text, at + 8)
+    list[#list + 1] = ("\0"):rep(8) .. text:sub(at + 8, at + 11) .. "\255\255\255\255"
+      .. text:sub(at + 16, at + size - 1)
+    at = at + size
+  end
+  return list
+end
+
+function shapes.ceiling(topic)
+  local list = {}
+  for round = 1, ROUNDS do
+    local target, count = copying.name(topic), partitions_of(topic)
+    pair.b:topic(target, count)
+    local bytes, work = 0, {}
+    for p = 0, count - 1 do
+      local batches = batches_of(topic, p, 400)
+      work[p + 1] = function()
+        local conn <close> = check(wire.connect { host = pair.b.host,
+          port = pair.b.port })
+        local sent = {}
+        local function send()
+          while #batches > 0 do
+            local batch = table.remove(batches)
+            bytes = bytes + #batch
+            local answer = check(conn:call("Produce", { Acks = -1,
+              TimeoutMs = 30000, TopicData = { { Name = target,
+                PartitionData = { { Index = p, Records = batch } } } } }))
+            assert(answer.Responses[1].PartitionResponses[1].ErrorCode == 0)
+          end
+          return true
+        end
+        for i = 1, 5 do sent[i] = send end
+        return check(task.together(sent))
+      end
+    end
+    local own, new, begin = lib.cpu(), lib.cpu(brokers[2]), task.now()
+    check(task.together(work))
+    local gb = bytes / 1e9
+    list[round] = { gb = gb, mb_s = bytes / (task.now() - begin) / 1000,
+      cpu_gb = (lib.cpu() - own) / gb, old_gb = 0,
+      new_gb = (lib.cpu(brokers[2]) - new) / gb }
+    check(pair.b.client:delete_topics { target })
+  end
+  print_line(topic .. ", bare producer", list)
+end
+
+assert(shapes[shape], "no such shape: " .. tostring(shape))
+shapes[shape](select(3, ...))

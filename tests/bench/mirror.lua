@@ -1,11 +1,17 @@
 --- The mirror against MirrorMaker 2: same brokers, same data, one after the
--- other in the same run, in turns; medians. MB are bytes of keys and values.
--- Throughput counts from the first record on the target to the last, so that
--- neither side's start-up is in it; CPU is the whole process, as the operating
--- system counts it, with MirrorMaker's JVM start told apart.
---   tranship --lua tests/bench/mirror.lua OLD NEW FOLDER MM2_PROPERTIES [ROUNDS]
--- OLD holds topic `bench`, filled; CP in the environment is Kafka's class path.
+-- other in the same run, in turns; medians. The mirror is the whole engine as
+-- a bridge runs it: map, progress, proofs of place. Bytes are those of the
+-- source's log, so compressed ones count as they travel.
+-- Rates count from the first record on the target to the last, so that neither
+-- side's start-up is in them; "warm" is the second half alone, which does not
+-- hold MirrorMaker's compiling against it. CPU is the whole process, as the
+-- operating system counts it.
+--   tranship --lua tests/bench/mirror.lua OLD NEW FOLDER MM2_PROPERTIES TOPIC
+--       BYTES [ROUNDS]
+-- OLD holds TOPIC, filled with BYTES; CP in the environment is Kafka's class
+-- path. FOLDER holds the folders of both clusters, `old` and `new`.
 
+local lib = dofile "tests/bench/lib.lua"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local try = require "base.try"
@@ -13,16 +19,17 @@ local bridge = require "mirror.bridge"
 local cluster = require "kafka.cluster"
 local context = require "base.context"
 
-local old_at, new_at, folder, mm2_file, rounds = ...
+local old_at, new_at, folder, mm2_file, TOPIC, bytes, rounds = ...
 rounds = tonumber(rounds) or 3
-local TOPIC, TICKS, LIMIT_MS = "bench", 100, 300000
-local RECORD_BYTES = tonumber(sys.env "BENCH_BYTES" or "") or 1000
+local GB = tonumber(bytes) / 1e9
+local LIMIT_MS, LOOK_MS = 300000, 50
 context.get().state = folder .. "/state"
 
 local old = cluster.new { name = "old", bootstrap = old_at }
 local new = cluster.new { name = "new", bootstrap = new_at }
 local writer = new:client "write"
 local partitions = try(old:client("read"):describe_topics { TOPIC })[TOPIC].partitions
+local brokers = { lib.broker(folder .. "/old"), lib.broker(folder .. "/new") }
 
 local function ends(client)
   local list = {}
@@ -38,17 +45,6 @@ local function ends(client)
 end
 
 local total = ends(old:client "read")
-
-local function cpu_seconds(pid)
-  local stat = sys.read_file(("/proc/%d/stat"):format(pid))
-  if not stat then return 0 end
-  local fields, n = {}, 0
-  for word in stat:match("%) (.*)$"):gmatch "%S+" do
-    n = n + 1
-    fields[n] = word
-  end
-  return (tonumber(fields[12]) + tonumber(fields[13])) / TICKS
-end
 
 local function fresh_topic()
   local gone = {}
@@ -67,28 +63,36 @@ local function fresh_topic()
   if made[1].err then error(made[1].err, 0) end
 end
 
--- Waits for the copy; `pid` is asked for its CPU before and after.
+-- Waits for the copy; `pid` gives the process that copies.
 local function measure(pid)
-  local client, begin, spent = new:client "read", nil, 0
-  local started, seen = task.now(), 0
+  local client, started, seen = new:client "read", task.now(), 0
+  local a, b = lib.cpu(brokers[1]), lib.cpu(brokers[2])
+  local begin, half, half_seen, peak = nil, nil, nil, 0
   while seen < total do
     seen = ends(client)
-    if not begin and seen > 0 then begin, spent = task.now(), cpu_seconds(pid()) end
+    if not begin and seen > 0 then begin = task.now() end
+    if not half and seen > total / 2 then half, half_seen = task.now(), seen end
+    peak = math.max(peak, lib.memory(pid(), "VmHWM"))
     if task.now() - started > LIMIT_MS then error("the copy does not end") end
-    task.sleep(50)
+    task.sleep(LOOK_MS)
   end
-  local all = cpu_seconds(pid())
-  local seconds = math.max(1, task.now() - begin) / 1000
-  local mb = total * RECORD_BYTES / 1e6
-  return { mb_s = mb / seconds, cpu_gb = all / (mb / 1000),
-           warm_gb = (all - spent) / (mb / 1000),
-           first_s = (begin - started) / 1000 }
+  local now = task.now()
+  local function mb_s(from, share)
+    return share * GB * 1e6 / math.max(LOOK_MS, now - from)
+  end
+  return {
+    mb_s = mb_s(begin, 1), warm = mb_s(half, 1 - half_seen / total),
+    cpu_gb = lib.cpu(pid()) / GB, peak = peak,
+    old_gb = (lib.cpu(brokers[1]) - a) / GB,
+    new_gb = (lib.cpu(brokers[2]) - b) / GB,
+    first_s = (begin - started) / 1000,
+  }
 end
 
 local function by_tranship(round)
   fresh_topic()
-  local road = bridge.new { name = "bench-" .. round, from = old, to = new,
-                            topics = { TOPIC } }
+  local road = bridge.new { name = ("%s-%d"):format(TOPIC, round), from = old,
+                            to = new, topics = { TOPIC } }
   local pid
   local opening = task.spawn(function() try(road:open {}:apply {}) end)
   local result = measure(function()
@@ -105,7 +109,7 @@ end
 local function by_mirrormaker()
   fresh_topic()
   local text = try(sys.read_file(mm2_file))
-    :gsub("@OLD@", old_at):gsub("@NEW@", new_at)
+    :gsub("@OLD@", old_at):gsub("@NEW@", new_at):gsub("@TOPIC@", TOPIC)
   local file = folder .. "/mm2.properties"
   try(sys.write_file(file, text))
   local java = try(sys.spawn {
@@ -120,31 +124,28 @@ local function by_mirrormaker()
   return result
 end
 
-local function median(list, field)
-  local values = {}
-  for i, one in ipairs(list) do values[i] = one[field] end
-  table.sort(values)
-  return values[(#values + 1) // 2]
-end
-
 local ours, theirs = {}, {}
 for round = 1, rounds do
   ours[round] = by_tranship(round)
   theirs[round] = by_mirrormaker()
 end
 
-sys.out(("mirror     %d records of %d B, %d partitions, %d rounds, medians\n")
-  :format(total, RECORD_BYTES, #partitions, rounds))
+sys.out(("mirror     %s: %d records, %.2f GB on the wire, %d partitions, "
+  .. "medians of %d\n"):format(TOPIC, total, GB, #partitions, rounds))
 local function line(name, list)
-  sys.out(("           %-13s %7.1f MB/s   %6.2f CPU s/GB (warm %.2f)   "
-    .. "first record after %.1f s\n"):format(name, median(list, "mb_s"),
-      median(list, "cpu_gb"), median(list, "warm_gb"), median(list, "first_s")))
+  local function m(field) return lib.median(list, field) end
+  sys.out(("           %-13s %6.1f MB/s (warm %6.1f)  %6.2f CPU s/GB  peak "
+    .. "%5.0f MB  brokers %.2f + %.2f CPU s/GB  first record after %.1f s\n")
+    :format(name, m "mb_s", m "warm", m "cpu_gb", m "peak", m "old_gb",
+      m "new_gb", m "first_s"))
 end
 line("tranship", ours)
 line("MirrorMaker 2", theirs)
-sys.out(("           ratio         %7.1fx faster  %5.1fx less CPU (warm %.1fx)\n")
-  :format(median(ours, "mb_s") / median(theirs, "mb_s"),
-    median(theirs, "cpu_gb") / median(ours, "cpu_gb"),
-    median(theirs, "warm_gb") / median(ours, "warm_gb")))
+sys.out(("           ratio         %6.1fx (against its warm rate %.1fx)  %.1fx "
+  .. "less CPU  %.0fx less memory\n"):format(
+    lib.median(ours, "mb_s") / lib.median(theirs, "mb_s"),
+    lib.median(ours, "mb_s") / lib.median(theirs, "warm"),
+    lib.median(theirs, "cpu_gb") / lib.median(ours, "cpu_gb"),
+    lib.median(theirs, "peak") / lib.median(ours, "peak")))
 old:close()
 new:close()

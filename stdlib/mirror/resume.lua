@@ -80,7 +80,8 @@ local function digests(flow, side, from, to, chunk)
   local leader, why = flow:side(side):leader(name, flow.partition)
   if not leader then return nil, why end
   return digest.range {
-    host = leader.host, port = leader.port, topic = name,
+    host = leader.host, port = leader.port, login = leader.login,
+    topic = name,
     partition = flow.partition, from = from, to = to, mode = "records",
     chunk = chunk,
     isolation = ledger.keeps(flow.leg) and "uncommitted" or "committed",

@@ -55,7 +55,8 @@ local function nothing_left(flow, reads)
   if not leader then return nil, why end
   local found
   found, why = digest.range {
-    host = leader.host, port = leader.port, topic = name,
+    host = leader.host, port = leader.port, login = leader.login,
+    topic = name,
     partition = flow.partition, from = copied, to = log_end,
     mode = "records", isolation = "uncommitted",
   }

@@ -28,7 +28,8 @@ function M.digests(log, from, to, chunk, isolation)
   local leader, why = log.side:leader(log.topic, log.partition)
   if not leader then return nil, why end
   return digest.range {
-    host = leader.host, port = leader.port, topic = log.topic,
+    host = leader.host, port = leader.port, login = leader.login,
+    topic = log.topic,
     partition = log.partition, from = from, to = to, mode = "records",
     chunk = chunk, isolation = isolation or "committed",
   }

@@ -245,6 +245,22 @@ M.same_records = deferred(function(options)
 end,
   function(...) return verify.same_records(...) end)
 
+--- Have the writers of `topics` stopped? Over `options.still` (default 1s) no
+-- log end and no producer moves, and no transaction is open; who still writes is
+-- named. `road:fence("apps.orders", { still = "10s" })`
+---@param topics string|string[]
+function M:fence(topics, options)
+  local list = names.list(topics)
+  local still = options and options.still and answer.ms(options.still)
+  return question.defer(("%s: nobody writes %s"):format(self.name,
+    table.concat(list, ", ")), function()
+    context.live(self.name)
+    local book, why = self:open_ledger()
+    if not book then return nil, why end
+    return turning.fence(self, book, list, still)
+  end)
+end
+
 --- How far each partition is, as the engine wrote it last.
 function M:progress() return readings.progress(self) end
 
@@ -306,9 +322,10 @@ function M:drain(topics, options)
   return turning.drain(self, topics, options)
 end
 
---- Carries groups' positions to `options.to`, each proven by content.
+--- Carries groups' positions to `options.to`, each proven by content; patterns
+-- mean all such groups of the other cluster, less `options.except`.
 function M:carry_offsets(groups, options)
-  return carry.carry(self, groups, options.to)
+  return carry.carry(self, groups, options.to, options)
 end
 
 --- Makes `options.writer` the writing side of `topics`.
@@ -321,11 +338,13 @@ function M:open(options)
     { bridge = self, as = options and options.as })
 end
 
---- The goal `road:carried { "archive", "billing", to = new }`.
+--- The goal `road:carried { "archive", "billing", to = new }`, or of a whole
+-- cluster: `road:carried { "*", except = "test-*", to = new }`.
 function M:carried(options)
   local groups = table.move(options, 1, #options, 1, {})
   return require "runbook.goal".make(require "mirror.goal_carried",
-    { bridge = self, groups = groups, to = options.to })
+    { bridge = self, groups = groups, to = options.to,
+      except = options.except })
 end
 
 --- The goal `road:handed_back()`: MirrorMaker 2 goes on where the closed

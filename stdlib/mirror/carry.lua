@@ -1,261 +1,222 @@
---- Carries a group's positions across the bridge, each one proven by content
--- before it is committed: the first committed record at or after the position
--- it had, and the one at or after the position it shall get, are the same; or
--- both sides have none. What cannot be proven is not committed, and named.
+--- Carries groups' positions across the bridge, each one proven by content
+-- before it is committed: the records around the position it had and around the
+-- one it shall get are the same, or both logs end there. One that cannot be
+-- proven, or a group with members, and nothing is committed at all.
 
 local effect = require "base.effect"
 local err = require "base.err"
+local sys = require "vm.sys"
 local answer = require "mirror.answer"
-local certificate = require "mirror.certificate"
-local map = require "mirror.map"
+local groups = require "mirror.groups"
+local moving = require "mirror.moves"
 local names = require "mirror.names"
-local proof = require "mirror.proof"
+local record = require "mirror.record"
 
 local M = {}
 
 local SETTLE_MS = 3000 -- for progress that is made but not yet written down
+local SHOWN = 20       -- problems in one message
 
-local function refuse(kind, format, ...)
+local function refuse(format, ...)
   return nil, err.new {
-    kind = kind, origin = "bridge", message = format:format(...),
+    kind = "conflict", origin = "bridge", message = format:format(...),
   }
 end
 
---- A group with members cannot be moved; says who they are.
-local function must_be_empty(cluster, name)
-  local group = cluster:group(name)
-  local idle, why = group:is_idle()
-  if idle == nil then return nil, why end
-  if idle then return true end
-  local members = {}
-  for _, member in ipairs(group:members() or {}) do
-    members[#members + 1] = ("%s at %s"):format(member.client_id
-      or member.member_id, tostring(member.host))
-  end
-  return refuse("conflict", "group %s is live on %s: %s", name, cluster.name,
-    #members > 0 and answer.some(members) or tostring(group:state()))
-end
-
---- Positions on the way: what the group has where it was, topic names on both
--- sides, what it has where it goes.
-local function positions(bridge, group, to)
-  local from = bridge:other(to)
-  local here, there = bridge:side_of(from), bridge:side_of(to)
-  local list, why = from:client("read"):group_offsets(group, { stable = true })
-  if not list then return nil, why end
-  local already
-  already, why = to:client("read"):group_offsets(group, { stable = true })
-  if not already then return nil, why end
-  local known = {}
-  for _, one in ipairs(already) do
-    known[one.topic .. "/" .. one.partition] = one
-  end
-  local moves = {}
-  for _, one in ipairs(list) do
-    local source = here == "from" and one.topic
-      or names.on_source(bridge.names, one.topic)
-    if one.err then return nil, one.err end
-    if source and one.offset >= 0 and names.carries(bridge, source) then
-      local name = there == "from" and source
-        or names.on_target(bridge.names, source)
-      local at = known[name .. "/" .. one.partition]
-      moves[#moves + 1] = {
-        source = source, partition = one.partition, metadata = one.metadata,
-        here = { topic = one.topic, partition = one.partition,
-          offset = one.offset },
-        there = { topic = name, partition = one.partition },
-        standing = at and at.offset >= 0 and at.offset or nil,
-      }
-    end
-  end
-  table.sort(moves, function(a, b)
-    if a.source ~= b.source then return a.source < b.source end
-    return a.partition < b.partition
-  end)
-  return moves
-end
-
---- Gives each move its place; those without one are named in `problems`.
-local function place(bridge, book, moves, to, problems)
-  local at = bridge:side_of(bridge:other(to))
-  local placed = {}
-  for _, move in ipairs(moves) do
-    local exact <close>, problem = map.of(book, move.source, move.partition)
-    local offset, why = nil, problem or "no leg yet"
-    if exact then
-      offset, why = exact:lookup(move.here.offset, at)
-      move.here.floor = exact.start[at]
-      move.there.floor = exact.start[at == "from" and "to" or "from"]
-    end
-    if offset then
-      move.there.offset = offset
-      placed[#placed + 1] = move
-    else
-      problems[#problems + 1] = ("%s/%d: %s"):format(move.source,
-        move.partition, tostring(why))
-    end
-  end
-  return placed
-end
-
 --- Places, once the engine has written down how far it is.
-local function translate(bridge, book, moves, to, problems)
-  local placed = place(bridge, book, moves, to, {})
+local function place(bridge, book, moves, to, refused)
+  local function ignore() end
+  local placed = moving.place(bridge, book, moves, to, ignore)
   if #placed == #moves then return placed end
   bridge:hurry()
   bridge:topic():await(SETTLE_MS, function(now)
-    placed = place(bridge, now, moves, to, {})
-    return #placed == #moves
+    return #moving.place(bridge, now, moves, to, ignore) == #moves
   end)
-  return place(bridge, bridge:topic().ledger, moves, to, problems)
+  return moving.place(bridge, bridge:topic().ledger, moves, to, refused)
 end
 
---- Keeps the moves that are proven; the others are named in `problems`.
-local function prove(bridge, group, moves, to, problems)
-  local from = bridge:other(to)
-  local ok, why = proof.compare(moves, from:client "read", to:client "read")
-  if not ok then return nil, why end
-  local proven = {}
-  for _, move in ipairs(moves) do
-    if not move.same then
-      problems[#problems + 1] = ("%s/%d: position %d is not proven at %d: %s")
-        :format(move.source, move.partition, move.here.offset,
-          move.there.offset, move.why)
-    elseif move.standing and move.standing > move.there.offset then
-      problems[#problems + 1] = ("%s/%d: the group stands at %d already, "
-        .. "beyond the proven position %d"):format(move.source,
-          move.partition, move.standing, move.there.offset)
-    else
-      move.certificate = certificate.make(group, move, from, to)
-      proven[#proven + 1] = move
-    end
+--- Proven moves of all groups, and what is wrong with the others, as lines.
+local function prove_all(bridge, book, chosen, to)
+  local moves, why = moving.gather(bridge, chosen, to)
+  if not moves then return nil, why end
+  local problems = {}
+  local function refused(move, reason)
+    problems[#problems + 1] = ("%s: %s"):format(moving.id(move, #chosen > 1),
+      reason)
   end
-  return proven
+  local proven
+  proven, why = moving.prove(bridge, place(bridge, book, moves, to, refused),
+    to, refused)
+  if not proven then return nil, why end
+  return proven, problems
 end
 
-local function commit(group, to, move, planned)
+local function commit(to, move, planned)
   local after = move.there.offset
   if planned then
     after = effect.unknown("where the group stops")
   elseif move.standing == after then
     return true
   end
+  local stood = move.here.stood
   return effect.perform {
     primitive = "kafka.alter_group_offsets", resume = "set",
-    target = ("cluster/%s/group/%s/offset/%s/%d"):format(to.name, group,
+    target = ("cluster/%s/group/%s/offset/%s/%d"):format(to.name, move.group,
       move.there.topic, move.partition),
     summary = planned
-      and ("carry %s %s/%d (now at %d)"):format(group, move.there.topic,
+      and ("carry %s %s/%d (now at %d)"):format(move.group, move.there.topic,
         move.partition, move.here.offset)
-      or ("carry %s %s/%d: %d is %d"):format(group, move.there.topic,
-        move.partition, move.here.offset, after),
-    args = { group = group, topic = move.there.topic,
-      partition = move.partition, source_position = move.here.offset,
+      or ("carry %s %s/%d: %d is %d%s"):format(move.group, move.there.topic,
+        move.partition, move.here.offset, after, stood
+        and (" (it stood at %d, below the log start)"):format(stood) or ""),
+    args = { group = move.group, topic = move.there.topic,
+      partition = move.partition, source_position = stood or move.here.offset,
       position = not planned and after or nil,
       certificate = move.certificate },
     before = move.standing or "none",
     after = after,
     undo = move.standing and ("commit %d again"):format(move.standing)
       or "delete the position",
+    send = function() return moving.commit(to, move) end,
+  }
+end
+
+--- Tells the engine where groups are at home now: it shadows them on the other
+-- side, so that going back costs no replay.
+local function note_home(bridge, book, chosen, to)
+  local side, list = bridge:side_of(to), {}
+  for _, group in ipairs(chosen) do
+    local known = book.groups[group]
+    if not known or known.at ~= side then list[#list + 1] = group end
+  end
+  if #list == 0 then return true end
+  return effect.perform {
+    primitive = "bridge.groups", resume = "set",
+    target = ("bridge/%s/groups"):format(bridge.name),
+    summary = ("note that %s stand on %s now"):format(answer.some(list),
+      to.name),
+    args = { groups = list, at = side }, undo = "carry them back",
     send = function()
-      local done, why = to:client("write"):alter_group_offsets(group, { {
-        topic = move.there.topic, partition = move.partition, offset = after,
-        metadata = move.metadata,
-      } })
-      if not done then return nil, why end
-      if done[1] and done[1].err then return nil, done[1].err end
-      return after
+      local said = {}
+      for index, group in ipairs(list) do
+        said[index] = { record.key.group(group), {
+          group = group, at = side, time = sys.time(),
+        } }
+      end
+      local ok, why = bridge:say(said)
+      return ok and true, why
     end,
   }
 end
 
-local function plan_group(bridge, group, to)
-  local moves, why = positions(bridge, group, to)
-  if not moves then return nil, why end
-  for _, move in ipairs(moves) do commit(group, to, move, true) end
-  return true
+local function choose(bridge, wanted, to, options)
+  return groups.choose(bridge, wanted, bridge:other(to),
+    options and names.list(options.except))
 end
 
-local function carry_group(bridge, group, to, book)
-  for _, cluster in ipairs { to, bridge:other(to) } do
-    local ok, why = must_be_empty(cluster, group)
-    if not ok then return nil, why end
-  end
-  local moves, why = positions(bridge, group, to)
+local function plan(bridge, chosen, to)
+  local moves, why = moving.gather(bridge, chosen, to)
   if not moves then return nil, why end
-  local problems = {}
-  local proven
-  proven, why = prove(bridge, group, translate(bridge, book, moves, to,
-    problems), to, problems)
-  if not proven then return nil, why end
+  for _, move in ipairs(moves) do commit(to, move, true) end
+  local book = bridge:ledger()
+  note_home(bridge, book or { groups = {} }, chosen, to)
+  return {}
+end
+
+--- Carries groups (a name or pattern, a list, or nil: nothing) to cluster `to`.
+---@async
+---@param options? { except?: string|string[] }
+---@return table[]|nil carried { group, exactly } each, tranship.Err?
+function M.carry(bridge, wanted, to, options)
+  local chosen, why = choose(bridge, wanted, to, options)
+  if not chosen then return nil, why end
+  if #chosen == 0 then return {} end
+  if answer.is_planning() then return plan(bridge, chosen, to) end
+  local book
+  book, why = bridge:open_ledger()
+  if not book then return nil, why end
+  local live
+  live, why = groups.live({ to, bridge:other(to) }, chosen)
+  if not live then return nil, why end
+  if #live > 0 then return refuse("%s", answer.some(live, SHOWN)) end
+  local proven, problems = prove_all(bridge, book, chosen, to)
+  if not proven then return nil, problems end
   if #problems > 0 then
-    return refuse("conflict", "group %s is not carried to %s: %s", group,
-      to.name, table.concat(problems, "; "))
+    return refuse("%s not carried to %s: %s", #chosen == 1
+      and ("group %s is"):format(chosen[1]) or "groups are", to.name,
+      answer.some(problems, SHOWN))
   end
+  local exactly = {}
   for _, move in ipairs(proven) do
     local ok
-    ok, why = commit(group, to, move)
+    ok, why = commit(to, move)
     if not ok then return nil, why end
+    exactly[move.group] = (exactly[move.group] or 0) + 1
   end
-  return { group = group, exactly = #proven }
+  local ok
+  ok, why = note_home(bridge, book, chosen, to)
+  if not ok then return nil, why end
+  local carried = {}
+  for index, group in ipairs(chosen) do
+    carried[index] = { group = group, exactly = exactly[group] or 0 }
+  end
+  return carried
+end
+
+--- What of the proven moves does not stand where it must; groups without any.
+local function compare(proven, chosen, problems, left_out)
+  local certificates, has = {}, {}
+  for index, move in ipairs(proven) do
+    certificates[index], has[move.group] = move.certificate, true
+    if move.standing ~= move.there.offset then
+      problems[#problems + 1] = ("%s %s/%d: %s, not %d"):format(move.group,
+        move.there.topic, move.partition, tostring(move.standing
+        or "not committed"), move.there.offset)
+    end
+  end
+  for _, group in ipairs(chosen) do
+    if not has[group] then
+      left_out[#left_out + 1] = { group = group,
+        why = "it has no position in the bridge's topics" }
+    end
+  end
+  return certificates
+end
+
+local function text_of(to, certificates, problems, left_out)
+  if #problems > 0 then return answer.some(problems) end
+  local text = ("%d positions stand on %s"):format(#certificates, to.name)
+  local lines = {}
+  for index, one in ipairs(left_out) do
+    lines[index] = ("%s (%s)"):format(one.group, one.why)
+  end
+  return #lines == 0 and text
+    or ("%s; not carried: %s"):format(text, table.concat(lines, ", "))
 end
 
 --- Does every group stand on `to` where its positions are proven to be?
 ---@async
 ---@return tranship.Answer?, tranship.Err?
-function M.is_carried(bridge, groups, to)
-  local problems, certificates = {}, {}
-  for _, group in ipairs(names.list(groups)) do
-    local book, why = bridge:ledger()
-    if book == nil then return nil, why end
-    local moves
-    moves, why = positions(bridge, group, to)
-    if not moves then return nil, why end
-    local proven = {}
-    if book and book.bridge then
-      proven, why = prove(bridge, group, translate(bridge, book, moves, to,
-        problems), to, problems)
-      if not proven then return nil, why end
-    elseif #moves > 0 then
-      problems[#problems + 1] = group .. ": the bridge is not open"
-    end
-    for _, move in ipairs(proven) do
-      certificates[#certificates + 1] = move.certificate
-      if move.standing ~= move.there.offset then
-        problems[#problems + 1] = ("%s %s/%d: %s, not %d"):format(group,
-          move.there.topic, move.partition, tostring(move.standing
-          or "not committed"), move.there.offset)
-      end
-    end
+function M.is_carried(bridge, wanted, to, options)
+  local chosen, left_out = choose(bridge, wanted, to, options)
+  if not chosen then return nil, left_out end
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  local proven, problems = {}, {}
+  if book and book.bridge then
+    proven, problems = prove_all(bridge, book, chosen, to)
+    if not proven then return nil, problems end
+  elseif #chosen > 0 then
+    problems[1] = "the bridge is not open"
   end
+  local certificates = compare(proven, chosen, problems, left_out)
   return {
-    ok = #problems == 0, seen = { positions = #certificates,
-      problems = problems, certificates = certificates }, want = "every position carried",
-    text = #problems == 0
-      and ("%d positions stand on %s"):format(#certificates, to.name)
-      or answer.some(problems),
+    ok = #problems == 0, want = "every position carried",
+    seen = { positions = #certificates, problems = problems,
+      certificates = certificates,
+      not_carried = #left_out > 0 and left_out or nil },
+    text = text_of(to, certificates, problems, left_out),
   }
-end
-
---- Carries `groups` (a name, a list, or nil: nothing) to cluster `to`.
----@async
----@return table[]|nil carried { group, exactly } each, tranship.Err?
-function M.carry(bridge, groups, to)
-  local carried = {}
-  for _, group in ipairs(names.list(groups)) do
-    local done, why
-    if answer.is_planning() then
-      done, why = plan_group(bridge, group, to)
-    else
-      local book
-      book, why = bridge:open_ledger()
-      if not book then return nil, why end
-      done, why = carry_group(bridge, group, to, book)
-    end
-    if not done then return nil, why end
-    carried[#carried + 1] = done
-  end
-  return carried
 end
 
 return M

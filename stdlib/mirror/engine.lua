@@ -17,6 +17,7 @@ local record = require "mirror.record"
 local retention = require "mirror.retention"
 local settings = require "mirror.settings"
 local serving = require "mirror.mm2.serving"
+local shadow = require "mirror.shadow"
 local survey = require "mirror.survey"
 local topic = require "mirror.topic"
 
@@ -308,6 +309,7 @@ local CHORES = {
   { name = "retention", every_ms = 5000, look = retention.look },
   { name = "MirrorMaker 2's clients", every_ms = 2000, look = serving.look,
     rest = 2 }, -- mostly waiting for answers
+  { name = "groups", every_ms = 5000, look = shadow.look, rest = 2 },
 }
 local REST = 20 -- a look that took long is followed by a rest so much longer
 

@@ -11,7 +11,7 @@ M.__index = M
 --- An empty ledger.
 function M.new()
   return setmetatable({
-    topics = {}, claims = {}, position = 0, problems = {},
+    topics = {}, groups = {}, shadows = {}, claims = {}, position = 0, problems = {},
   }, M)
 end
 
@@ -40,6 +40,14 @@ local fold = {}
 
 for _, kind in ipairs { "bridge", "wanted", "engine", "goodbye", "ask" } do
   fold[kind] = function(ledger, said) ledger[kind] = said.value end
+end
+
+function fold.group(ledger, said)
+  ledger.groups[said.value.group] = said.value
+end
+
+function fold.shadow(ledger, said)
+  ledger.shadows[said.value.group] = said.value
 end
 
 function fold.claim(ledger, said)

@@ -12,10 +12,12 @@ local M = {}
 M.__index = M
 M.__name = "bridge.map"
 
---- Where a leg ends: the next leg's start, or what is copied by now.
+--- Where a leg ends: the next leg's start, or what is copied by now. The number
+-- of a turn that was called off is missing.
 local function end_of(part, leg)
-  local after = part.legs[leg.leg + 1]
-  if after then return after.start end
+  for number = leg.leg + 1, part.last do
+    if part.legs[number] then return part.legs[number].start end
+  end
   local at = part.at
   if not at or at.leg ~= leg.leg or not at.source then return leg.start end
   local reads, writes = ledger.sides(leg)

@@ -2,6 +2,7 @@
 
 local effect = require "base.effect"
 local sys = require "vm.sys"
+local answer = require "mirror.answer"
 local ledger = require "mirror.ledger"
 local names = require "mirror.names"
 local place = require "mirror.place"
@@ -221,6 +222,22 @@ local function is_alive(bridge, book)
   return false
 end
 
+--- What the engine last said of each group that has moved.
+local function shadows_of(bridge, book)
+  local list, said = {}, {}
+  for group, one in pairs(book.shadows) do
+    list[#list + 1] = one
+    if one.state ~= "shadowed" then
+      said[#said + 1] = one.text or ("group %s waits"):format(group)
+    end
+  end
+  if #list == 0 then return nil, "" end
+  table.sort(list, function(a, b) return a.group < b.group end)
+  table.sort(said)
+  return list, ("; %d groups that moved are shadowed where they came from%s")
+    :format(#list - #said, #said > 0 and "; not " .. answer.some(said, 3) or "")
+end
+
 --- Alive or not, where, how far behind, how to stop it; for every exit of a
 -- run. `text` is one line.
 ---@async
@@ -235,8 +252,10 @@ function M.status(bridge)
   local status = { open = wanted ~= "closed", log = place.path(bridge.name,
     "log"), partitions = M.progress(bridge), rate = book.bridge.rate }
   status.alive, status.pid, status.host = is_alive(bridge, book)
-  local answer = M.lag(bridge, {})
-  status.lag = answer and answer.seen
+  local behind = M.lag(bridge, {})
+  status.lag = behind and behind.seen
+  local shadowed
+  status.groups, shadowed = shadows_of(bridge, book)
   local lag = status.lag and (", %d records behind"):format(status.lag) or ""
   local racing = 0
   for _, row in ipairs(status.partitions or {}) do
@@ -258,6 +277,7 @@ function M.status(bridge)
   else
     status.text = ("bridge %s is closed"):format(bridge.name)
   end
+  if status.open then status.text = status.text .. shadowed end
   return status
 end
 

@@ -13,12 +13,15 @@
 --   leg/T/P/N/G          leg N of partition P: producer id, starts, kind
 --   seg/T/P/N/S/G        a run of leg N's map that begins at source offset S
 --   txn/T/P/N/I/G        source producer I of leg N has a transactional id
+--   group/X              where group X is at home: on which side (X is hexadecimal)
+--   shadow/X             what the engine did for it on the other side
 --   at/T/P               how far the copy of partition P is, and its state
 -- T is the topic's name on the side that `from` names. G is the number of the
 -- engine's claim: an older engine that wakes up late cannot write over what
 -- its successor said, because its keys are its own.
 
 local json = require "vm.json"
+local sys = require "vm.sys"
 local err = require "base.err"
 
 local M = {}
@@ -33,11 +36,17 @@ local function join(kind)
   return function(...) return table.concat({ kind, ... }, "/") end
 end
 
+-- A group's name may hold anything, so it is written in hexadecimal.
+local function of_group(kind)
+  return function(name) return kind .. "/" .. sys.hex(name) end
+end
+
 M.key = {
   bridge = "bridge", wanted = "wanted", claim = "claim", engine = "engine",
   ask = "ask", goodbye = "goodbye",
   want = join "want", at = join "at", leg = join "leg", turn = join "turn",
   segment = join "seg", txn = join "txn",
+  group = of_group "group", shadow = of_group "shadow",
 }
 
 --- One record as a producer takes it.

@@ -141,6 +141,29 @@ function M:describe(names)
   return topics
 end
 
+--- All groups of all brokers, whatever their protocol, by name:
+-- { group, protocol_type, state } each.
+---@async
+function M:groups()
+  local topics, why = self:describe {}
+  if not topics then return nil, why end
+  local list = {}
+  for _, broker in pairs(self.brokers) do
+    local answer
+    answer, why = call_at(self, broker.host, broker.port, "ListGroups", {})
+    if not answer then return nil, why end
+    if answer.ErrorCode ~= 0 then
+      return nil, refused(self, answer.ErrorCode, "the list of groups")
+    end
+    for _, one in ipairs(answer.Groups) do
+      list[#list + 1] = { group = one.GroupId, state = one.GroupState,
+        protocol_type = one.ProtocolType }
+    end
+  end
+  table.sort(list, function(a, b) return a.group < b.group end)
+  return list
+end
+
 --- Where a partition is served now: { host, port, login, epoch, topic_id }.
 ---@async
 function M:leader(topic, partition)
@@ -375,6 +398,32 @@ function M:producers(topic, partition)
     }
   end
   return list
+end
+
+--- Transactions of these producers, by producer id: { transactional_id, state,
+-- started, timeout_ms }, as far as we may see them. Brokers before 3.0 say none.
+---@async
+---@param ids integer[]
+---@return table<integer, table>
+function M:transactions(ids)
+  local found = {}
+  for _, broker in pairs(self:describe {} and self.brokers or {}) do
+    local listed = call_at(self, broker.host, broker.port, "ListTransactions",
+      { StateFilters = {}, ProducerIdFilters = ids })
+    for _, one in ipairs(listed and listed.TransactionStates or {}) do
+      local known = { transactional_id = one.TransactionalId,
+        state = one.TransactionState }
+      local described = call_at(self, broker.host, broker.port,
+        "DescribeTransactions", { TransactionalIds = { one.TransactionalId } })
+      local state = described and described.TransactionStates[1]
+      if state and state.ErrorCode == 0 then
+        known.started = state.TransactionStartTimeMs
+        known.timeout_ms = state.TransactionTimeoutMs
+      end
+      found[one.ProducerId] = known
+    end
+  end
+  return found
 end
 
 --- Writes `count` control markers under a producer id, each one offset long

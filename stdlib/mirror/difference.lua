@@ -5,6 +5,7 @@
 -- and hi are by side, and so are those of each slice.
 
 local digest = require "vm.digest"
+local context = require "base.context"
 local err = require "base.err"
 local task = require "vm.task"
 local proof = require "mirror.proof"
@@ -12,6 +13,7 @@ local proof = require "mirror.proof"
 local M = {}
 
 local BUCKETS = 1024  -- that keys are spread over
+local STILL_MS = 10000
 local LOOKS = 3       -- at a key that differs: the cleaner may be at work
 
 local CHUNKS = { 20000, 500, 10 } -- records; each cuts the one before
@@ -34,6 +36,12 @@ end
 --- The same digest of both sides, taken at the same time.
 local function both(range, options)
   local work = {}
+  local _ <close> = task.spawn(function() -- a digest ends itself when it hangs
+    while true do
+      task.sleep(STILL_MS)
+      context.progress("still reading %s", id_of(range))
+    end
+  end)
   for index, side in ipairs { "from", "to" } do
     local copy = {}
     for key, value in pairs(options) do copy[key] = value end

@@ -226,6 +226,7 @@ local function ranges_of(bridge, book, compacted, part, result)
   for _, name in ipairs(book:names()) do
     for _, number in ipairs(book:numbers(name)) do
       if book:leg(name, number) then
+        context.progress("looking at %s/%d", name, number)
         local range, problem = one_range(bridge, book, name, number)
         if range and not compacted[name] then
           local ok, why = cut(range, part)

@@ -5,10 +5,14 @@
 local context = require "base.context"
 local err = require "base.err"
 local log = require "vm.log"
+local task = require "vm.task"
 local question = require "base.question"
+local units = require "base.units"
 local plain = require "runbook.plain"
 
 local M = {}
+
+M.QUIET_MS = 120000 -- of a reading in a step without a timeout
 
 local function as_error(thrown)
   if err.is(thrown) then return thrown end
@@ -55,6 +59,32 @@ local function shape(value, evidence)
   end
 end
 
+--- Calls a reading; one that says nothing for too long, neither an answer nor
+-- progress, is ended: a broker may be there and never answer.
+local function bounded(within, quiet_ms, fn, ...)
+  local heard, tell = task.now(), within.progress
+  within.progress = function(text)
+    heard = task.now()
+    if tell then tell(text) end
+  end
+  local work <close> = task.spawn(M.call, within, fn, ...)
+  while not work:is_done() do
+    local left = heard + quiet_ms - task.now()
+    if left <= 0 then
+      return nil, err.new { kind = "timeout", origin = "runbook",
+        retriable = true, message = ("no answer, and no sign of one, within %s; "
+        .. "a step's timeout = allows more"):format(units.show_duration(quiet_ms)) }
+    end
+    local ticket = task.ticket()
+    local _ <close> = task.timer(math.ceil(left), ticket)
+    work:tell(ticket)
+    task.park(ticket)
+  end
+  local out = table.pack(work:outcome())
+  if not out[1] then return nil, out[2] end
+  return table.unpack(out, 2, out.n)
+end
+
 --- Asks one reading function; evidence seen on the way fills a bare yes or no.
 ---@async
 ---@return tranship.Answer? answer, tranship.Err? err
@@ -63,7 +93,8 @@ function M.ask(session, step, fn, ...)
   local within = session:context("check", step, {
     evidence = function(answer) evidence[#evidence + 1] = answer end,
   })
-  local value, why = M.call(within, fn, ...)
+  local quiet_ms = step and step.timeout_ms or M.QUIET_MS
+  local value, why = bounded(within, quiet_ms, fn, ...)
   if value == nil and why then return nil, why end
   local answer = shape(value, evidence)
   if not answer then

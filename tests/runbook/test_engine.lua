@@ -391,3 +391,28 @@ test("--only and --skip go by tag or name", function(t)
   t.equal(case:run(book(), { select = { skip = { "1" } } }), 0)
   t.equal(w:all(), { x = "1", y = "1" })
 end)
+
+test("a reading that hangs is ended, and one that tells progress is not", function(t)
+  local answers = require "runbook.answer"
+  local context = require "base.context"
+  local before = answers.QUIET_MS
+  answers.QUIET_MS = 300
+  local case <close> = cases.new()
+  local told = 0
+  local code = case:run(toy.book {
+    { id = "1", verify = { function()
+      for _ = 1, 6 do
+        task.sleep(100)
+        context.progress("%d", told)
+        told = told + 1
+      end
+      return true
+    end } },
+    { id = "2", check = { function() return task.sleep(60000) end },
+      apply = function() return true end },
+  })
+  answers.QUIET_MS = before
+  t.equal({ code, told }, { 1, 6 })
+  t.equal({ state_of(case, "1"), state_of(case, "2") }, { "done", "failed" })
+  t.match(case:state().steps["2"].error.message, "no answer, and no sign of one")
+end)

@@ -3,6 +3,7 @@
 -- decided by topic, partition and offset, so it is the same every time.
 
 local sys = require "vm.sys"
+local units = require "base.units"
 
 local M = {}
 
@@ -12,9 +13,9 @@ local SMALL = 1000    -- ... of a sample
 --- The part of "1%": 0.01; nil and why not.
 function M.share(text)
   if text == nil then return nil end
-  local percent = tonumber(tostring(text):match "^(%d+%.?%d*)%%$")
-  if percent and percent > 0 and percent <= 100 then return percent / 100 end
-  return nil, ("sample is a share such as \"1%%\", not %s"):format(tostring(text))
+  local share, why = units.share(text)
+  if share and share > 0 then return share end
+  return nil, "sample: " .. (why or "0% is nothing")
 end
 
 --- Is this slice in the sample?

@@ -12,6 +12,7 @@ local log = require "vm.log"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local record = require "mirror.record"
+local reopen = require "mirror.reopen"
 local transactions = require "mirror.transactions"
 
 local M = {}
@@ -19,10 +20,11 @@ local M = {}
 local LEVEL_TRIES = 5
 local MARKER_BATCH = 500
 
---- "turn" when everything that writers appended has been copied, and no
--- transaction is left open.
+--- "turn" when the turn is called off, or when everything that writers appended
+-- has been copied and no transaction is left open.
 ---@async
 function M.when_drained(flow)
+  if flow:is_turning(flow.leg).writer == flow.leg.writer then return "turn" end
   local reads = ledger.sides(flow.leg)
   local bounds, why = flow:side(reads):bounds(flow:name_on(reads),
     flow.partition)
@@ -35,9 +37,7 @@ end
 
 --- Was the next leg announced by a predecessor that did not come to record it?
 function M.is_under_way(flow)
-  local wanted = flow:is_turning(flow.leg)
-  local part = flow.engine.ledger:partition(flow.topic, flow.partition)
-  return wanted and part.turns[wanted.leg] ~= nil
+  return flow:is_turning(flow.leg) and reopen.is_fenced(flow, flow.leg)
 end
 
 --- Between what was copied and the log's end there may be our own markers, but
@@ -46,9 +46,7 @@ local function nothing_left(flow, reads)
   local cluster, name = flow:side(reads), flow:name_on(reads)
   local log_end, why = cluster:log_end(name, flow.partition)
   if not log_end then return nil, why end
-  local at = flow.at
-  local copied = at and at.leg == flow.leg.leg and at.source
-    or flow.leg.since[reads]
+  local copied = reopen.copied(flow, flow.leg)
   if log_end <= copied then return true end
   local leader
   leader, why = cluster:leader(name, flow.partition)
@@ -64,7 +62,9 @@ local function nothing_left(flow, reads)
   if #found == 0 then return true end
   return nil, halt.new("not_drained", { side = reads, from = copied,
     to = log_end }, "%s: records were appended on %s at offsets %d to %d "
-    .. "after its writers had been proved stopped; the turn waits", flow.id,
+    .. "after its writers had been proved stopped. Stop who wrote them; then "
+    .. "turning again (resume) copies them first, and turning back (undo) "
+    .. "leaves the writer where it was", flow.id,
     cluster.name, found[1].from, log_end - 1)
 end
 
@@ -155,6 +155,13 @@ function M.begin(flow)
   local leg = flow.leg
   local wanted = flow:is_turning(leg)
   flow:say("turning", ("leg %d begins"):format(wanted.leg))
+  if wanted.writer == leg.writer then
+    local free, open = transactions.none_open(flow, leg, "a turn is called off")
+    if not free then return nil, open end
+    if not reopen.is_fenced(flow, leg) then
+      return reopen.renumber(flow, leg, wanted)
+    end
+  end
   local said, why = announce(flow, leg, wanted)
   if not said then return nil, why end
   local reads, writes = ledger.sides(leg)
@@ -167,6 +174,9 @@ function M.begin(flow)
   if not ok then return nil, why end
   ok, why = transactions.fence(flow, leg)
   if not ok then return nil, why end
+  if reopen.wish(flow, leg, wanted) then
+    return reopen.begin(flow, leg, wanted, said)
+  end
   ok, why = nothing_left(flow, reads)
   if not ok then return nil, why end
   local same = ledger.is_same(leg)

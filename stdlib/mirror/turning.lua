@@ -14,6 +14,7 @@ local writers = require "mirror.writers"
 local M = {}
 
 local DRAIN = "5m"
+local OTHER = { from = "to", to = "from" }
 local TURN_MS = 60000
 
 local function refuse(kind, format, ...)
@@ -24,13 +25,16 @@ end
 
 local function id_of(topic, partition) return topic .. "/" .. partition end
 
---- What halted partitions of these topics say, or nil.
-local function halted(book, topics)
+--- What halted partitions of these topics say, or nil; `known` is what they
+-- said before something was done about it.
+local function halted(book, topics, known)
   local said = {}
   for _, name in ipairs(topics) do
     for _, number in ipairs(book:numbers(name)) do
       local at = book:partition(name, number).at
-      if at and at.state == "stopped" then said[#said + 1] = at.text end
+      if at and at.state == "stopped" and not (known and known[at.text]) then
+        said[#said + 1] = at.text
+      end
     end
   end
   return said[1] and table.concat(said, "; ")
@@ -185,16 +189,44 @@ function M.drain(bridge, topics, options)
   }
 end
 
+--- What partitions say that met records after the writers had been proved
+-- stopped, as a set; nil if none did.
+local function late(book, topic)
+  local said
+  for _, number in ipairs(book:numbers(topic)) do
+    local at = book:partition(topic, number).at
+    if at and at.state == "stopped" and at.reason == "not_drained" then
+      said = said or {}
+      said[at.text] = true
+    end
+  end
+  return said
+end
+
+--- A turn that is under way: it goes on, is called off, or, where records came
+-- late, needs its proof once more.
+local function prove_again(bridge, book, topic, options)
+  local wanted = book.topics[topic].want
+  if wanted.writer ~= bridge:side_of(options.writer) or not late(book, topic) then
+    return {}
+  end
+  local ends, why = writers.stopped(bridge, OTHER[wanted.writer],
+    { bridge:name_on(topic, OTHER[wanted.writer]) }, options.still
+      and answer.ms(options.still))
+  return ends and {}, why
+end
+
 --- Proves writers stopped and everything copied; gives the log ends.
 local function prove(bridge, topic, options)
   local book, why = bridge:open_ledger()
   if not book then return nil, why end
   local writer = book:writer(topic)
-  if writer == "turning" then return {} end -- asked for before a crash
+  if writer == "turning" then
+    return prove_again(bridge, book, topic, options)
+  end
   local found
-  found, why = writers.stopped(bridge:cluster(writer):client "read",
-    { bridge:name_on(topic, writer) }, options.still
-      and answer.ms(options.still))
+  found, why = writers.stopped(bridge, writer, { bridge:name_on(topic, writer) },
+    options.still and answer.ms(options.still))
   if not found then return nil, why end
   local ends = as_goals(bridge, writer, found)
   local ok
@@ -220,14 +252,16 @@ local function send_turn(bridge, topic, side)
   if not wanted or wanted.writer ~= side then
     wanted = { leg = book:leg_number(topic) + 1, writer = side }
   end
+  local known = late(book, topic)
   local ok
   ok, why = bridge:say { { record.key.want(topic), {
     leg = wanted.leg, writer = side, time = sys.time(),
+    late = known and "copy" or nil,
   } } }
   if not ok then return nil, why end
   local stop
   ok, why = bridge:topic():await(TURN_MS, function(now)
-    stop = halted(now, { topic })
+    stop = halted(now, { topic }, known)
     return stop or has_turned(now, topic, wanted.leg)
   end)
   if stop then return refuse("conflict", "the turn has stopped: %s", stop) end
@@ -265,6 +299,19 @@ local function turn_one(bridge, topic, to, options)
       return send_turn(bridge, topic, bridge:side_of(to))
     end,
   }
+end
+
+--- Have the writers of `topics` stopped, on whichever side they are?
+---@async
+function M.fence(bridge, book, topics, still_ms)
+  local groups, why = by_writer(bridge, book, topics)
+  if not groups then return nil, why end
+  local side = #groups.from > 0 and "from" or "to"
+  if #groups.from > 0 and #groups.to > 0 then
+    return refuse("conflict", "%s are written on different sides; ask for each "
+      .. "side by itself", table.concat(topics, ", "))
+  end
+  return writers.fence(bridge, side, groups[side], still_ms)
 end
 
 --- Makes `options.writer` the writing side of `topics` (nil: nothing to do).

@@ -141,7 +141,7 @@ test("same_records: keys, retention, samples, from the command line", function(t
   t.ok(sample.slices > 2 and sample.slices < 20, sample.slices)
   code, said = verify("--sample", "some")
   t.equal(code, 4)
-  t.match(said, 'sample is a share such as "1%%", not some')
+  t.match(said, 'sample: "some" is no share; write it like "1%%"')
 
   -- A final value that differs, and nothing else of a compacted topic.
   world:reach(road:closed())

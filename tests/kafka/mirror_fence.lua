@@ -1,0 +1,134 @@
+--- The fence: who still writes is named, with an id, without one, with an open
+-- transaction. Records that come after the proof stop the turn, and there is a
+-- way on (they are copied first) and a way back (the writer stays).
+
+local task = require "vm.task"
+local writers = require "mirror.writers"
+
+local test = ...
+local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
+local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
+
+local STILL = { still = "2s" }
+
+--- Appends a record every now and then until it is closed.
+local function rogue(world, at, topic, settings)
+  local producer = world.t.ok(at:client("write"):producer { settings = settings })
+  local stopping = false
+  local work = task.spawn(function()
+    local n = 5000000
+    while not stopping do
+      assert(producer:produce(world.records(topic, 0, n, 1)))
+      n = n + 1
+      task.sleep(20)
+    end
+  end)
+  return setmetatable({}, { __close = function()
+    stopping = true
+    world.t.ok(work:join())
+    producer:close()
+  end })
+end
+
+local function turn(road, topic, to)
+  return road:turn(topic, { writer = to, still = "2s", within = "60s" })
+end
+
+--- A turn whose proof is skipped, so that records come behind it.
+local function turn_unproved(road, topic, to)
+  local honest = writers.stopped
+  writers.stopped = function(bridge, at, topics)
+    return writers.ends(bridge:cluster(at):client "read", topics)
+  end
+  local ok, why = turn(road, topic, to)
+  writers.stopped = honest
+  return ok, why
+end
+
+--- Turns under a writer until records come late.
+local function halt(world, road, topic)
+  local _ <close> = rogue(world, world.old, topic, {})
+  local done, why = turn_unproved(road, topic, world.new)
+  world.t.fails("conflict", done, why)
+  world.t.match(why, topic .. "/0: records were appended on old at offsets "
+    .. "%d+ to %d+ after its writers had been proved stopped")
+end
+
+test("whoever still writes is named", function(t)
+  local world <close> = world_of.new(t)
+  local old, new = world.old, world.new
+  world:create(old, { { name = "apps.a" }, { name = "apps.b" },
+    { name = "apps.back" }, { name = "apps.on" } })
+  for _, name in ipairs { "apps.a", "apps.b", "apps.back", "apps.on" } do
+    world:append(old, world.records(name, 0, 0, 100))
+  end
+  local road = world:bridge { topics = { "apps.*" } }
+  world:reach(road:open())
+  world:settle(road)
+
+  local seen = t.ok(road:fence("apps.a", STILL))
+  t.ok(seen.ok, seen.text)
+  t.match(seen.text, "nobody writes 1 partitions on old: ends stood still for 2s")
+  do
+    local _ <close> = rogue(world, old, "apps.a", {})
+    seen = t.ok(road:fence("apps.a", STILL))
+    t.ok(not seen.ok, seen.text)
+    t.match(seen.text, "apps.a/0 grew from %d+ to %d+, by producer id %d+ %(epoch 0")
+    local done, why = turn(road, "apps.a", new)
+    t.fails("conflict", done, why)
+    t.match(why, "somebody still writes: apps.a/0 grew .* by producer id %d+")
+    t.equal(road:writer_of("apps.a"), "old")
+  end
+  do
+    local _ <close> = rogue(world, old, "apps.a", { ["enable.idempotence"] = "false" })
+    local done, why = turn(road, "apps.a", new)
+    t.fails("conflict", done, why)
+    t.match(why, "by a producer without an id, whom no cluster can name")
+  end
+  do -- a transaction that nobody ends
+    local producer <close> = t.ok(old:client("write"):producer {
+      transactional_id = "payments-7" })
+    t.ok(producer:init())
+    t.ok(producer:begin())
+    t.ok(producer:produce(world.records("apps.b", 0, 200, 3)))
+    t.ok(producer:flush())
+    local done, why = turn(road, "apps.b", new)
+    t.fails("conflict", done, why)
+    t.match(why, "apps.b/0 has an open transaction at offset 100, by producer id "
+      .. "%d+ .*transactional id payments%-7 %(Ongoing, begun .* ago, ends by "
+      .. "itself after")
+    t.ok(producer:abort())
+  end
+  t.ok(turn(road, { "apps.a", "apps.b" }, new))
+
+  -- Late records, and the turn goes on: they are copied first.
+  halt(world, road, "apps.on")
+  t.match(road:status().partitions[4].text, "records were appended on old")
+  do -- not while somebody writes
+    local _ <close> = rogue(world, old, "apps.on", {})
+    local done, why = turn(road, "apps.on", new)
+    t.fails("conflict", done, why)
+    t.match(why, "somebody still writes")
+  end
+  t.ok(turn(road, "apps.on", new))
+  t.equal(road:writer_of("apps.on"), "new")
+  world:append(new, world.records("apps.on", 0, 900, 50))
+  -- Late records, and the turn is called off.
+  halt(world, road, "apps.back")
+  t.ok(turn(road, "apps.back", old))
+  t.equal(road:writer_of("apps.back"), "old")
+  world:append(old, world.records("apps.back", 0, 900, 50))
+  world:settle(road)
+  for _, name in ipairs { "apps.a", "apps.b", "apps.on", "apps.back" } do
+    world:must_be_same(name, 0)
+  end
+  local kinds = world:kinds(road)
+  t.equal({ kinds["apps.on/0"], kinds["apps.back/0"] }, { "mapped", "mapped" })
+  -- And it can be turned later all the same.
+  t.ok(turn(road, "apps.back", new))
+  world:append(new, world.records("apps.back", 0, 1200, 10))
+  world:settle(road)
+  world:must_be_same("apps.back", 0)
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+end)

@@ -134,8 +134,10 @@ test("a whole cluster's groups are carried, and shadowed back", function(t)
   end
   world:reach(road:carried(all))
   t.equal(positions(world, new, "lagging"), { ["apps.a/0"] = 100 })
+  local there = t.ok(road:translate({ topic = "apps.a", partition = 1,
+    offset = 51 }, { to = new })).offset
   t.equal(positions(world, new, "ahead/of it"), { ["apps.a/0"] = 500,
-    ["apps.a/1"] = 50 })
+    ["apps.a/1"] = there })
   t.equal(positions(world, new, "on-empty"), { ["apps.none/0"] = 0 })
   t.equal(positions(world, new, "overtaken"), { ["apps.gone/0"] = 40 })
   t.equal(positions(world, new, "elsewhere"), {})

@@ -41,6 +41,25 @@ local function at(number, source, target)
   return { key.at("t", 0), { leg = number, source = source, target = target } }
 end
 
+test("below what is proved of another engine's copy there is no place",
+  function(t)
+    local past = { copied_by = "mirrormaker2", unproven = true }
+    local book = ledger_of {
+      leg(1, "from", 100, 40, past), segment(1, 100, 40, 10),
+      leg(2, "from", 112, 50), segment(2, 112, 50, 5), at(2, 117, 55),
+    }
+    local exact <close> = map.of(book, "t", 0)
+    for _, pair in ipairs { { 100, 40 }, { 109, 49 }, { 110, 50 }, { 112, 50 },
+      { 117, 55 } } do
+      t.equal(exact:lookup(pair[1], "from"), pair[2], "from " .. pair[1])
+    end
+    local place, why = exact:lookup(99, "from")
+    t.equal(place, nil)
+    t.match(why, "offset 99 is below 100, where what is proved of the copy")
+    t.equal(exact:lookup(39, "to"), nil)
+    t.equal(exact:lookup(50, "to"), 112)
+  end)
+
 test("a mapped leg: records, gaps, the end, what is not copied", function(t)
   local book = ledger_of {
     leg(1, "from", 100, 0), segment(1, 100, 0, 50), segment(1, 160, 50, 10),

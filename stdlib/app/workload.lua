@@ -33,6 +33,8 @@ Workload.__tostring = function(self) return "workload " .. self.name end
 ---@field start fun(w, cluster, size: integer?): any, tranship.Err?
 ---@field size? fun(w, known: integer|false, cluster): integer?, tranship.Err?  of one that runs in copies: how many to start
 ---@field stop fun(w, cluster, within_ms: integer): any, tranship.Err?
+---@field others? fun(w, cluster): string[]  who else may start, stop or size it
+---@field unready? fun(w, cluster): string?, boolean|tranship.Err?  why its copies are not ready; true: waiting helps no more
 ---@field last_words? fun(w, cluster): string  what it said last, for messages
 
 ---@class tranship.Running
@@ -41,7 +43,6 @@ Workload.__tostring = function(self) return "workload " .. self.name end
 ---@field since? integer  wall milliseconds
 ---@field command? string
 ---@field size? integer     how many copies, where there can be several
----@field others? string[]  who else may start or stop it, for people
 
 local OWN = { name = true, group = true, reads = true, writes = true }
 
@@ -211,6 +212,15 @@ local function at_work(self, cluster, before)
       text = ("%s has ended on %s%s"):format(self.name, cluster.name,
         self._driver.last_words and self._driver.last_words(self, cluster)
         or "") }
+  end
+  local late, final
+  if self._driver.unready then
+    late, final = self._driver.unready(self, cluster)
+    if not late and final then return nil, final end
+  end
+  if late then
+    return { ok = false, seen = late, want = "every pod ready", final = final,
+      text = ("%s on %s: %s"):format(self.name, cluster.name, late) }
   elseif self.group then
     return groups.ready(cluster, self.group, self.reads or {})
   elseif self.writes then
@@ -365,11 +375,12 @@ function Workload:_size(cluster)
   return driver.size(self, known, cluster)
 end
 
---- "start x on y, 3 of it; HPA x sizes it too".
-local function summary(self, verb, cluster, number, status)
+--- "start x on y, size 3; may also be changed by Argo CD".
+local function summary(self, verb, cluster, number)
+  local others = self._driver.others and self._driver.others(self, cluster) or {}
   return ("%s %s on %s%s%s"):format(verb, self.name, cluster.name,
-    number and ", size " .. number or "", #(status.others or {}) > 0
-    and "; it may be changed by " .. table.concat(status.others, ", ") or "")
+    number and ", size " .. number or "", #others > 0
+    and "; may also be changed by " .. table.concat(others, ", ") or "")
 end
 
 --- Starts it on a cluster; nothing happens if it runs there.
@@ -390,7 +401,7 @@ function Workload:start(given)
   number = number or nil
   return effect.perform {
     primitive = "workload.start", target = self:_path(cluster), resume = "set",
-    summary = summary(self, "start", cluster, number, status),
+    summary = summary(self, "start", cluster, number),
     args = { workload = self.name, cluster = cluster.name, size = number },
     before = { running = false }, after = { running = true, size = number },
     undo = ("stop %s on %s"):format(self.name, cluster.name),
@@ -435,7 +446,7 @@ function Workload:stop(given)
   if not status then return nil, why end
   return effect.perform {
     primitive = "workload.stop", target = self:_path(cluster), resume = "set",
-    summary = summary(self, "stop", cluster, status.size, status),
+    summary = summary(self, "stop", cluster, status.size),
     args = {
       workload = self.name, cluster = cluster.name, within_ms = within_ms,
     },

@@ -12,6 +12,7 @@ local login = require "kafka.login"
 ---@class tranship.Cluster
 ---@field name string
 ---@field bootstrap string
+---@field on? tranship.Kubernetes  where its workloads are Deployments
 local Cluster = { __name = "kafka.cluster" }
 Cluster.__index = Cluster
 Cluster.__tostring = function(self)
@@ -81,7 +82,7 @@ end
 local function new(spec)
   check_bootstrap(spec)
   return setmetatable({
-    name = spec.name, bootstrap = spec.bootstrap,
+    name = spec.name, bootstrap = spec.bootstrap, on = spec.on,
     never = spec.never, _refused = read_never(spec.name, spec.never),
     _declared_id = spec.id, _login = login.options(spec), _spec = spec,
     _clients = {}, _uses = setmetatable({}, { __mode = "k" }),

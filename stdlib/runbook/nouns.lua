@@ -62,13 +62,23 @@ local function noun(d, word, module, list, prepare)
 end
 
 --- A workload needs something that starts and stops it: a driver is a file in
--- app/driver, named like the field.
-local function driven(fields, where, body)
-  if fields.process or fields.hook then return end
-  if type(body) == "table" and (body.unit or body.application_id) then return end
-  declaration.problem("E0211", where, ("%s has nothing that starts and stops it")
-    :format(word_of.called("workload", fields.name)),
-    "give it process = { \"command\", ... } or hook = { start, stop, status }")
+-- app/driver, named like the field. Without one it is a Deployment, if there is
+-- a Kubernetes for it.
+local function driven(d)
+  return function(fields, where, body)
+    if fields.process or fields.hook then return end
+    if type(body) == "table" and (body.unit or body.application_id) then return end
+    for _, cluster in ipairs(d.clusters) do
+      if cluster.on then
+        fields.deployment = fields.deployment or true
+        return
+      end
+    end
+    declaration.problem("E0211", where, ("%s has nothing that starts and stops it")
+      :format(word_of.called("workload", fields.name)),
+      "give it process = { \"command\", ... }, hook = { start, stop, status }, or "
+        .. "its clusters on = kubernetes \"...\" {}")
+  end
 end
 
 local function login_word(word)
@@ -90,7 +100,7 @@ end
 ---@param into table<string, any>
 function M.add(d, into)
   into.cluster = noun(d, "cluster", "kafka.cluster", d.clusters)
-  into.workload = noun(d, "workload", "app.workload", d.workloads, driven)
+  into.workload = noun(d, "workload", "app.workload", d.workloads, driven(d))
   into.bridge = noun(d, "bridge", "mirror.bridge", d.bridges)
   into.kubernetes = noun(d, "kubernetes", "kube.kubernetes", d.kubernetes)
   for _, word in ipairs { "scram", "plain", "certificate", "token" } do

@@ -125,8 +125,8 @@ M.words = {
         phase = "run", desc = "bounds the load on the cluster" },
       { name = "strimzi", kind = "text", desc = "name of its Kafka resource",
         unbuilt = STRIMZI },
-      { name = "on", kind = "any", desc = "the Kubernetes it runs on",
-        unbuilt = STRIMZI },
+      { name = "on", kind = "kubernetes", phase = "run",
+        desc = "the Kubernetes where its workloads are Deployments" },
       { name = "listener", kind = "text", desc = "listener of the resource",
         unbuilt = STRIMZI },
     },
@@ -144,6 +144,10 @@ M.words = {
         desc = "a command started and watched on this machine" },
       { name = "hook", kind = "any", phase = "run",
         desc = "commands of your own: { start, stop, status }" },
+      { name = "deployment", kind = "any", phase = "run",
+        desc = "a Deployment or StatefulSet of the Kubernetes its cluster is on: "
+          .. "a name, or { \"name\", kind = \"StatefulSet\", size = 3 }; default "
+          .. "where the clusters say `on`: the Deployment of its own name" },
       { name = "unit", kind = "text", desc = "a systemd unit",
         unbuilt = "use process or hook" },
       { name = "application_id", kind = "text", desc = "of Kafka Streams",

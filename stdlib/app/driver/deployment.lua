@@ -4,6 +4,7 @@
 -- read as precondition. The size is what it had when the run began.
 
 local err = require "base.err"
+local object_of = require "base.lazy" "kube.object"
 local pods = require "base.lazy" "app.pods"
 local task = require "vm.task"
 local units = require "base.units"
@@ -13,6 +14,7 @@ local M = { name = "deployment" }
 local KINDS = { Deployment = "deployments", StatefulSet = "statefulsets" }
 local LOOK_AGAIN_MS = 300
 local START_MS = 300000
+local STUCK_MS = 5000     -- what keeps a pod from starting may pass in that time
 local TRIES = 8           -- of a change that meets another one
 
 local function refuse(code, format, ...)
@@ -44,9 +46,7 @@ function M.takes(value, workload)
   return { object = value[1] or workload, kind = kind, size = size }
 end
 
-local function spec_of(w)
-  return w.deployment or { object = w.name, kind = "Deployment" }
-end
+local function spec_of(w) return w.deployment end
 
 local function kube_of(w, cluster)
   if cluster.on then return cluster.on end
@@ -55,10 +55,22 @@ local function kube_of(w, cluster)
     spec_of(w).kind, cluster.name)
 end
 
-local function read(w, cluster)
-  local spec = spec_of(w)
-  return kube_of(w, cluster):get(spec.kind, spec.object)
+-- Not through kube:get: a plan rests on the size, not on all of the object.
+local function send(w, cluster, mode, sub, more)
+  local spec, kube = spec_of(w), kube_of(w, cluster)
+  local found, namespace, called = kube:_place("apps/v1/" .. spec.kind,
+    spec.object)
+  if not found then return nil, namespace end
+  local request = {
+    path = object_of.path(found, namespace, spec.object, sub),
+    doing = (mode == "write" and "scale " or "get ") .. called,
+  }
+  for name, value in pairs(more or {}) do request[name] = value end
+  local answer, why = kube:_send(mode, request)
+  return answer and answer.body, why
 end
+
+local function read(w, cluster) return send(w, cluster, "read") end
 
 local function describe(w, cluster)
   local spec = spec_of(w)
@@ -70,14 +82,18 @@ end
 function M.status(w, cluster)
   local object, why = read(w, cluster)
   if not object then return nil, why end
-  local wanted = math.tointeger(object.spec.replicas or 1)
-  local left
+  local size, left = object.spec.replicas or 1
   left, why = pods.of(kube_of(w, cluster), object)
   if not left then return nil, why end
-  return {
-    running = wanted > 0 or #left > 0, size = wanted,
-    others = pods.who_else(kube_of(w, cluster), object),
-  }
+  return { running = size > 0 or #left > 0, size = size }
+end
+
+--- Who else may change its size, for the plan.
+---@async
+---@return string[]
+function M.others(w, cluster)
+  local object = read(w, cluster)
+  return object and pods.who_else(kube_of(w, cluster), object) or {}
 end
 
 --- How many to start: what the declaration says, else what is known.
@@ -93,62 +109,74 @@ function M.size(w, known, cluster)
   }
 end
 
---- Sets the size; a change that got between is read again, unless it is one of
--- the size itself: then somebody else scales, and that is said.
-local function scale(w, cluster, from, to)
-  local spec, kube = spec_of(w), kube_of(w, cluster)
+--- Sets the size, from the version that was read; a change that got between is
+-- read again.
+local function scale(w, cluster, to)
   for _ = 1, TRIES do
-    local seen, why = kube:read_scale(spec.kind, spec.object)
+    local seen, why = send(w, cluster, "read", "scale")
     if not seen then return nil, why end
-    if seen.size == to then return true end
-    if from and seen.size ~= from then
-      return nil, err.new {
-        kind = "conflict", origin = "workload",
-        message = ("somebody else has set the size of %s to %d"):format(
-          describe(w, cluster), seen.size),
-      }
-    end
+    if (seen.spec.replicas or 0) == to then return true end
     local done
-    done, why = kube:write_scale(spec.kind, spec.object, to, seen.version)
+    done, why = send(w, cluster, "write", "scale", {
+      method = "PATCH", type = "application/merge-patch+json",
+      query = { fieldManager = kube_of(w, cluster).manager() },
+      body = { metadata = { resourceVersion = seen.metadata.resourceVersion },
+        spec = { replicas = to } },
+    })
     if done then return true end
     if why.kind ~= "conflict" then return nil, why end
     task.sleep(LOOK_AGAIN_MS)
   end
   return nil, err.new { kind = "conflict", origin = "workload",
-    message = ("the size of %s cannot be set: it is changed all the time")
+    message = ("the size of %s cannot be set: somebody changes it all the time")
       :format(describe(w, cluster)) }
 end
 
---- Whether every pod is one of this generation, and ready.
-local function is_ready(object, size)
+--- How many pods are of this generation and ready; -1: not looked at yet.
+local function ready(object)
   local status = object.status or {}
-  local function count(name) return math.tointeger(status[name] or 0) end
-  local is_set = object.kind == "StatefulSet"
-  return count "observedGeneration" >= math.tointeger(object.metadata.generation)
-    and count "replicas" == size and count "readyReplicas" == size
-    and count "updatedReplicas" == size
-    and (is_set or count "availableReplicas" == size)
+  if (status.observedGeneration or 0) < object.metadata.generation then
+    return -1
+  end
+  local updated = status.updatedReplicas or 0
+  if (status.replicas or 0) > updated then return 0 end  -- old ones are there
+  return math.min(status.readyReplicas or 0, updated)
 end
 
---- Waits until all pods are ready; one that cannot start ends the wait.
-local function wait_ready(w, cluster, size)
-  local until_ms = task.now() + START_MS
-  local kube = kube_of(w, cluster)
+--- Why it is not ready, as a text; nil when it is. With `final`, waiting helps
+-- no more.
+---@async
+---@return string?|nil, boolean|tranship.Err? final
+function M.unready(w, cluster)
+  local object, why = read(w, cluster)
+  if not object then return nil, why end
+  local size = object.spec.replicas or 1
+  local count = ready(object)
+  if count >= size then return nil end
+  local list
+  list, why = pods.of(kube_of(w, cluster), object)
+  if not list then return nil, why end
+  local trouble = pods.trouble(kube_of(w, cluster), object, list)
+  return ("%d of %d pods are ready%s"):format(math.max(count, 0), size,
+    trouble and ": " .. trouble or ""), trouble ~= nil
+end
+
+--- Waits until all pods are ready; what lasts for a while ends the wait.
+local function wait_ready(w, cluster)
+  local until_ms, stuck_ms = task.now() + START_MS, nil
   while true do
-    local object, why = read(w, cluster)
-    if not object then return nil, why end
-    if is_ready(object, size) then return true end
-    local left
-    left, why = pods.of(kube, object)
-    if not left then return nil, why end
-    local trouble = pods.trouble(kube, object, left)
+    local text, final = M.unready(w, cluster)
+    if not text then
+      if final then return nil, final end
+      return true
+    end
+    stuck_ms = final and (stuck_ms or task.now()) or nil
     local late = task.now() >= until_ms
-    if trouble or late then
+    if late or stuck_ms and task.now() - stuck_ms > STUCK_MS then
       return nil, err.new {
         kind = late and "timeout" or "unavailable", origin = "workload",
         message = ("%s does not start on %s: %s"):format(w.name, cluster.name,
-          trouble or ("not ready within %s"):format(
-            units.show_duration(START_MS))),
+          text),
       }
     end
     task.sleep(LOOK_AGAIN_MS)
@@ -157,16 +185,16 @@ end
 
 ---@async
 function M.start(w, cluster, size)
-  local done, why = scale(w, cluster, nil, size)
+  local done, why = scale(w, cluster, size)
   if not done then return nil, why end
-  return wait_ready(w, cluster, size)
+  return wait_ready(w, cluster)
 end
 
 --- Scales to nothing and waits until no pod is left, ending ones included.
 ---@async
 function M.stop(w, cluster, within_ms)
   local until_ms = task.now() + within_ms
-  local done, why = scale(w, cluster, nil, 0)
+  local done, why = scale(w, cluster, 0)
   if not done then return nil, why end
   while true do
     local object
@@ -175,7 +203,7 @@ function M.stop(w, cluster, within_ms)
     local left
     left, why = pods.of(kube_of(w, cluster), object)
     if not left then return nil, why end
-    local size = math.tointeger(object.spec.replicas or 1)
+    local size = object.spec.replicas or 1
     if size > 0 then
       return nil, err.new { kind = "conflict", origin = "workload",
         message = ("%s was stopped, and somebody else has set its size to %d")

@@ -62,7 +62,8 @@ return {
   E0211 = {
     title = "a workload that nothing can start or stop",
     why = "A run must be able to ask whether the application runs, and to stop "
-      .. "and start it: by a process on this machine or by commands of yours.",
+      .. "and start it: by a process on this machine, by commands of yours, or "
+      .. "as a Deployment of the Kubernetes that its clusters are on.",
     wrong = [[workload "greeter" { group = "greeter", reads = "greetings" }]],
     right = [[workload "greeter" { group = "greeter", reads = "greetings",
   process = { "greeter", "--bootstrap", "{bootstrap}" } }]],

@@ -17,6 +17,12 @@ demo: deps
 	$(MAKE) all
 	tests/world/demo
 
+# The same on two Kubernetes API servers, which are built first, once.
+demo-kube: deps
+	tests/world/install kube
+	$(MAKE) all
+	tests/world/demo-kube
+
 test:
 	tests/run
 
@@ -40,3 +46,4 @@ clean:
 	rm -rf build build-debug build-asan build-tsan build-clang
 
 .PHONY: all deps demo test bench crash-matrix soak format install clean
+.PHONY: all deps demo demo-kube test bench crash-matrix format install clean

@@ -10,7 +10,7 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 
 local HERE = "tests/world/kube/"
-local PATIENCE_MS = 60000
+local PATIENCE_MS = 180000
 
 local M = {}
 local World = {}

@@ -1,14 +1,13 @@
 --- How a reconciliation fails: with a reason and a message for the conditions.
-local M = { __name = "failure" }
-M.__tostring = function(self) return self.reason .. ": " .. self.message end
+local M = {}
 
 function M.raise(reason, format, ...)
-  error(setmetatable({ reason = reason, message = format:format(...) }, M), 0)
+  error({ is_failure = true, reason = reason, message = format:format(...) }, 0)
 end
 
 --- The failure in what was raised; what is no failure is an InternalError.
 function M.of(value)
-  if getmetatable(value) == M then return value end
+  if type(value) == "table" and value.is_failure then return value end
   return { reason = "InternalError", message = tostring(value) }
 end
 

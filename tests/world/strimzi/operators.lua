@@ -1,9 +1,9 @@
 --- A STAND-IN for Strimzi's Cluster, Topic and User Operator, as a tranship
 -- script: the real ones are published as container images only.
---     tranship --lua tests/world/strimzi/operators.lua KUBECONFIG FOLDER VERSION
+--     tranship --lua tests/world/strimzi/operators.lua KUBECONFIG FOLDER VERSION [PID]
 -- watches the context's namespace in Strimzi's API VERSION (v1beta2 or v1),
--- keeps its brokers in FOLDER, prints "ready", and ends on TERM or when its
--- stdin does. Annotations of a resource ask for bad behaviour:
+-- keeps its brokers in FOLDER, prints "ready", and ends on TERM or when process
+-- PID has ended. Annotations of a resource ask for bad behaviour:
 --     stand-in/delay: "5"             seconds before each reconciliation
 --     stand-in/fails: "Reason: why"   it fails like that
 --     stand-in/silent: "true"         nothing ever answers
@@ -17,6 +17,7 @@ local task = require "vm.task"
 
 -- What failed is tried again after a tick, everything after so many.
 local TICK_MS, TICKS = 5000, 6
+local OWNER_MS = 1000
 local CONTROLLERS = {}
 for _, name in ipairs { "cluster", "topic", "user" } do
   local one = dofile("tests/world/strimzi/" .. name .. "_operator.lua")
@@ -226,22 +227,30 @@ function Operator:serve()
   if not ok then error(why, 0) end
 end
 
-local function main(kubeconfig, folder, version)
+--- Returns when a process has ended.
+local function outlived(pid)
+  while true do
+    local seen = sys.process(pid)
+    if not seen or seen.state == "dead" then return end
+    task.sleep(OWNER_MS)
+  end
+end
+
+local function main(kubeconfig, folder, version, owner)
   local self = setmetatable({ api = api.open(kubeconfig, version), work = folder,
     version = version, brokers = {}, by_name = {}, clients = {}, done = {},
     known = { kafkas = {}, kafkausers = {}, kafkatopics = {} } }, Operator)
   local signals = assert(sys.signals { "TERM", "INT" })
   local serving = task.spawn(self.serve, self)
-  local lines = task.spawn(function()
-    local feed = assert(sys.stdin_lines())
-    while feed:next() do end
-    feed:close()
-    serving:cancel()
-  end)
-  local ender = task.spawn(function() signals:next() serving:cancel() end)
+  local enders = { task.spawn(function() signals:next() serving:cancel() end) }
+  if owner then
+    enders[2] = task.spawn(function()
+      outlived(math.tointeger(tonumber(owner)))
+      serving:cancel()
+    end)
+  end
   local ok, why = serving:join()
-  lines:cancel()
-  ender:cancel()
+  for _, ender in ipairs(enders) do ender:cancel() end
   signals:close()
   for name in pairs(self.clients) do self:drop_client(name) end
   for _, node in pairs(self.brokers) do node:stop() end

@@ -1,0 +1,80 @@
+# What the demos share: talking, the journal, the second operator, the run with
+# its expected end, and what is shown after it. Sourced, in the root, after
+# `build` (where tranship was built), `work` and `rollback` are set.
+
+greetings=apps.samples.greetings
+reversed=apps.samples.greetings.reversed
+workloads=(hello-world-consumer hello-world-streams hello-world-producer)
+began=$SECONDS
+
+say() { printf '\n[%3ds] %s\n' $((SECONDS - began)) "$*"; }
+tranship() { "$build/tranship" "$@"; }
+app() { "$build/apps/$1" --bootstrap "${@:2}"; }
+
+journal() { ls "$TRANSHIP_STATE"/runs/*/journal.jsonl 2>/dev/null | head -n 1; }
+
+# Waits until the journal holds a line with all the given texts.
+wait_for() {
+  local file text lines
+  while sleep 0.2; do
+    file=$(journal) || continue
+    [ -n "$file" ] || continue
+    lines=$(cat "$file")
+    for text in "$@"; do lines=$(grep -F -- "$text" <<<"$lines") || continue 2; done
+    return 0
+  done
+}
+
+# The second operator: another process, which says yes when the run asks.
+approve() {
+  local file run step
+  wait_for '"kind":"approval.asked"'
+  sleep 1
+  file=$(journal)
+  run=$(basename "$(dirname "$file")")
+  step=$(grep -F '"kind":"approval.asked"' "$file" | tail -n 1 |
+    grep -o '"step":"[^"]*"' | cut -d'"' -f4)
+  printf '\n[second terminal] $ tranship approve %s "%s"\n' "$run" "$step"
+  tranship approve "$run" "$step"
+}
+
+# Runs a runbook; somebody approves, or breaks something (a function break_it).
+run_book() { # FILE -p NAME=VALUE..
+  local code=0 wanted=0
+  if [ -n "$rollback" ]; then
+    wanted=5
+    break_it &
+  else
+    approve &
+  fi
+  helper=$!
+  tranship run "$@" --yes || code=$?
+  kill "$helper" 2>/dev/null || true
+  wait "$helper" 2>/dev/null || true
+  helper=
+  file=$(journal)
+  run=$(basename "$(dirname "$file")")
+  say "the run ended with exit code $code (expected: $wanted)"
+  [ "$code" = "$wanted" ] || { tranship status "$run" || true; exit 1; }
+}
+
+# The applications stop one after the other, each when it has read everything;
+# then what they wrote down is held against what the cluster holds.
+audit_home() { # CLUSTER BOOTSTRAP FILE -p NAME=VALUE..
+  local home=$1 bootstrap=$2 book=$3
+  shift 3
+  say "the applications go on for a moment, then stop; the last one drains"
+  sleep 2
+  tranship app stop "$book" hello-world-producer --on "$home" "$@"
+  app caughtup "$bootstrap" --group reverser --from "$greetings"
+  tranship app stop "$book" hello-world-streams --on "$home" "$@"
+  app caughtup "$bootstrap" --group greeter --from "$reversed"
+  tranship app stop "$book" hello-world-consumer --on "$home" "$@"
+  say "the audit: what the applications wrote down against what $home holds"
+  audit_code=0
+  app audit "$bootstrap" --cluster "$home" --trail "$work/trails" || audit_code=$?
+  say "report and journal"
+  tranship report "$run"
+  tranship journal verify "$run" || true
+  echo "$file"
+}

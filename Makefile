@@ -45,5 +45,4 @@ install: all
 clean:
 	rm -rf build build-debug build-asan build-tsan build-clang
 
-.PHONY: all deps demo test bench crash-matrix soak format install clean
-.PHONY: all deps demo demo-kube test bench crash-matrix format install clean
+.PHONY: all deps demo demo-kube test bench crash-matrix soak format install clean

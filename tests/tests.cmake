@@ -70,6 +70,8 @@ lua_tests(rules GLOB ${tests}/rules/*.lua 120)
 lua_tests(runbook GLOB_RECURSE ${tests}/runbook/test_*.lua 300)
 lua_tests(kafka GLOB ${tests}/kafka/*.lua 600)
 lua_tests(kube GLOB ${tests}/kube/*.lua 900)
+# The whole demo, twice.
+set_tests_properties(kube/demo PROPERTIES TIMEOUT 1500)
 # Twenty crashes of whole runs, each resumed.
 set_tests_properties(kafka/crash_moves PROPERTIES TIMEOUT 1500)
 

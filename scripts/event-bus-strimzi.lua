@@ -18,7 +18,8 @@ local p = params {
   new_ca   = a.secret   { from = "env:NEW_CA", help = "the cluster CA of new" },
   old_word = a.secret   { from = "env:OLD_PASSWORD", help = "of the user migration on old" },
   new_word = a.secret   { from = "env:NEW_PASSWORD", help = "of the user migration on new" },
-  max_lag  = a.count    { default = 2000, help = "records a reader may be behind" },
+  max_lag  = a.count    { default = 5000, help = "records a reader may be behind" },
+  rate     = a.rate     { default = "200/s", help = "records a second that the producer writes at least" },
   watch    = a.duration { default = "3s", help = "how long a moved application is watched" },
   soak     = a.duration { default = "5s", help = "how long both sides stay usable" },
   patience = a.duration { default = "60s", help = "how long a check may take until it holds" },
@@ -63,13 +64,13 @@ step "7. See the readers at work" {
 step "8. Move the producer" { needs = { arrived }, ensure = move { producer, to = new, over = road }, on_failure = "undo this" }
 
 step "9. See the writers at work" {
-  verify     = { producer:rate { at_least = "1000/s" }, road:lag { at_most = p.max_lag } },
+  verify     = { producer:rate { at_least = p.rate }, road:lag { at_most = p.max_lag } },
   timeout    = p.patience,
   on_failure = "undo all",
 }
 
 step "9a. Live with both sides" {
-  verify     = { producer:rate { at_least = "1000/s" }, streams:lag { at_most = p.max_lag },
+  verify     = { producer:rate { at_least = p.rate }, streams:lag { at_most = p.max_lag },
                  consumer:lag { at_most = p.max_lag }, road:same_records {} },
   steady     = p.soak, timeout = p.patience,
   on_failure = "undo all",

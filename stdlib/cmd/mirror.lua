@@ -39,7 +39,7 @@ local function take_lock(spec)
   spec.no_producer_id, why = is_test_without_producer_id(spec)
   if why then return nil, why end
   for _ = 1, LOCK_TRIES do
-    lock, why = place.lock(spec.name)
+    lock, why = place.lock(spec.name, spec.group)
     if lock then return lock end
     task.sleep(LOCK_WAIT_MS)
   end
@@ -93,6 +93,9 @@ local function read_all(opts, args)
   if refused then problems[#problems + 1] = tostring(refused) end
   local tell, why = telling(opts)
   if why then problems[#problems + 1] = why end
+  if spec and spec.group and opts.once then
+    problems[#problems + 1] = "--once is for an engine that copies alone"
+  end
   if #args > 1 then problems[#problems + 1] = "one bridge at a time" end
   if spec and #problems == 0 then return spec, tell end
   for _, problem in ipairs(problems) do say("%s", problem) end
@@ -206,6 +209,8 @@ return {
       help = "bytes read per time at most, such as 20MiB/s" },
     { name = "metrics", kind = "value", value = "HOST:PORT",
       help = "Prometheus' /metrics, /healthz, /readyz; or off" },
+    { name = "group", kind = "flag",
+      help = "one of several engines: divide the partitions" },
     { name = "once", kind = "flag",
       help = "end when everything there now is copied" },
     { name = "progress", kind = "value", value = "TIME",

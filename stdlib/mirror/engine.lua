@@ -9,6 +9,7 @@ local task = require "vm.task"
 local err = require "base.err"
 local access = require "mirror.access"
 local acls = require "mirror.acls"
+local claim = require "mirror.claim"
 local flow = require "mirror.flow"
 local names = require "mirror.names"
 local once = require "mirror.once"
@@ -17,6 +18,7 @@ local record = require "mirror.record"
 local retention = require "mirror.retention"
 local settings = require "mirror.settings"
 local serving = require "mirror.mm2.serving"
+local share = require "mirror.share"
 local shadow = require "mirror.shadow"
 local survey = require "mirror.survey"
 local topic = require "mirror.topic"
@@ -29,8 +31,7 @@ local FLUSH_MS = 1000       -- progress is written this often at most
 local HURRY_FLUSH_MS = 50   -- ... while somebody waits for it
 local HURRY_MS = 10000
 local SURVEY_MS = 3000
-local PREDECESSOR_MS = 3000 -- an older engine gets this long to say goodbye
-local LEAVE_MS = 5000       -- ... and flows this long to be answered
+local LEAVE_MS = 5000       -- flows get this long to be answered
 
 local function refuse(kind, format, ...)
   return nil, err.new {
@@ -47,7 +48,7 @@ end
 function M.new(spec)
   local self = setmetatable({
     spec = spec, name = spec.name, sides = {}, clients = {}, flows = {},
-    running = {}, serial = 0, dirty = {}, seen = {}, tasks = {},
+    known = {}, running = {}, serial = 0, dirty = {}, seen = {}, tasks = {},
     done = task.flag(), looked = task.flag(), instance = sys.hex(sys.random(8)),
     phase = "starting", began = sys.time(),
     counts = { stops = {}, refusals = {}, retries = 0, left = {} },
@@ -93,44 +94,6 @@ local function recognise(self)
   return bridge
 end
 
-local function is_gone(claim)
-  if claim.host ~= sys.hostname() then return false end
-  local found = sys.process(claim.pid)
-  return not found or found.start_time ~= claim.start_time
-end
-
---- Claims the bridge. A claim made at the same moment by another engine has
--- the same number: the later one in the log claims again.
-local function claim(self)
-  local before = self.ledger.claim
-  repeat
-    local number = self.ledger.claim and self.ledger.claim.number or 0
-    self.generation = number + 1
-    local me = sys.process(sys.pid()) or {}
-    local said = {
-      instance = self.instance, number = self.generation,
-      host = sys.hostname(), pid = sys.pid(), start_time = me.start_time,
-      since = sys.time(),
-    }
-    local ok, why = self.topic:write({ { record.key.claim, said } }, true)
-    if not ok then return nil, why end
-    if self.ledger.claim.instance ~= self.instance then
-      return refuse("conflict", "another engine claimed bridge %s at the same "
-        .. "time", self.name)
-    end
-  until self.ledger.claims[self.generation] == 1
-  if not before then return true end
-  local function said_goodbye(ledger)
-    return ledger.goodbye and ledger.goodbye.instance == before.instance
-  end
-  if not said_goodbye(self.ledger) and not is_gone(before) then
-    log.warn(("the engine before (process %s on %s) has not said goodbye; "
-      .. "waiting"):format(tostring(before.pid), tostring(before.host)))
-    self.topic:await(PREDECESSOR_MS, said_goodbye)
-  end
-  return true
-end
-
 --- Takes progress of all flows that have some; and what gives it back, should
 -- it not get into the log: segments must not be lost.
 local function collect(self)
@@ -160,12 +123,16 @@ function M:announce(list)
     give_back()
     return nil, why
   end
-  if self.ledger.claim.instance ~= self.instance then
+  if claim.is_superseded(self) then
     self.done:set "superseded"
     return refuse("closed", "a newer engine has claimed bridge %s", self.name)
   end
   return true
 end
+
+--- Claims the bridge, or, as one of several engines, a higher number.
+---@async
+function M:claim() return claim.make(self) end
 
 local function flush(self)
   while true do
@@ -248,7 +215,7 @@ end
 --- Looks at what the run wants now, after each batch of the bridge's topic.
 local function heed(self)
   local ledger = self.ledger
-  if ledger.claim.instance ~= self.instance then
+  if claim.is_superseded(self) then
     self.done:set "superseded"
   elseif ledger.wanted and ledger.wanted.state == "closed" then
     self.done:set "closed"
@@ -264,15 +231,26 @@ local function heed(self)
       end
     end
   end
+  for _, one in pairs(self.spec.group and self.flows or {}) do
+    if not one.lost and claim.is_lost(one) then
+      one.lost = true
+      one.inbox:push { kind = "leave" }
+    end
+  end
 end
 
---- Begins to copy a partition, if that is not done already.
+--- Sees to it that a partition is copied: here, unless the bridge's group says
+-- who does it.
 function M:ensure_flow(name, partition)
   local id = name .. "/" .. partition
-  if self.flows[id] then return end
-  local one = flow.new(self, name, partition)
-  self.flows[id] = one
-  one.task = self:spawn(id, function() return one:run() end)
+  self.known[id] = self.known[id] or { topic = name, partition = partition }
+  if self.flows[id] or self.spec.group then return end
+  self:start_flow(flow.new(self, name, partition))
+end
+
+function M:start_flow(one)
+  self.flows[one.id] = one
+  one.task = self:spawn(one.id, function() return one:run() end)
 end
 
 --- A task whose end with an error is the engine's end.
@@ -331,6 +309,9 @@ end
 -- engine leaves the position to its successor.
 local function leave(self, reason)
   self.phase = "ended"
+  if self.spec.group and reason ~= "superseded" then
+    task.deadline(LEAVE_MS, share.leave, self)
+  end
   for _, one in pairs(self.flows) do one.inbox:push { kind = "leave" } end
   task.deadline(LEAVE_MS, function()
     for _, one in pairs(self.flows) do one.task:join() end
@@ -352,6 +333,7 @@ local function close(self)
   for _, one in ipairs(self.tasks) do one:cancel() end
   if self.server then self.server:close() end
   if self.copier then self.copier:close() end
+  if self.member then self.member:close() end
   self.topic:close()
   for _, at in ipairs { "from", "to" } do
     self.sides[at]:close()
@@ -371,7 +353,7 @@ function M:run()
     return refuse("closed", "bridge %s is closed; open it again by a run, or "
       .. "here with --open", self.name)
   end
-  ok, why = claim(self)
+  ok, why = self:claim()
   if not ok then return nil, why end
   self.copier, why = mirror.open { memory = self.spec.memory,
     rate = self.spec.rate or rates.bytes(self.policy.rate) }
@@ -392,6 +374,9 @@ function M:run()
   if not ok then return nil, why end
   self:spawn("credentials", function() return access.keep(self) end)
   self:spawn("survey", function() return look_round(self) end)
+  if self.spec.group then
+    self.group_task = self:spawn("group", function() return share.run(self) end)
+  end
   for _, chore in ipairs(CHORES) do
     self:spawn(chore.name, function() return do_chore(self, chore) end)
   end

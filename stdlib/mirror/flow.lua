@@ -7,6 +7,8 @@ local task = require "vm.task"
 local log = require "vm.log"
 local sys = require "vm.sys"
 local lazy = require "base.lazy"
+local err = require "base.err"
+local claim = require "mirror.claim"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local limits = require "mirror.limits"
@@ -32,7 +34,7 @@ function M.new(engine, topic, partition)
     engine = engine, topic = topic, partition = partition,
     id = topic .. "/" .. partition, inbox = task.queue(),
     at = part and part.at or nil, unsaved = {}, tries = {},
-    copied = { records = 0, bytes = 0 },
+    copied = { records = 0, bytes = 0 }, generation = engine.generation,
   }, M)
 end
 
@@ -62,12 +64,26 @@ function M:forget()
   end
 end
 
+--- Writes records of this partition and reads back that it is still ours:
+-- no newer engine, and no other member of the group, has taken it.
+---@async
+function M:announce(list)
+  local ok, why = self.engine:announce(list)
+  if not ok then return nil, why end
+  if claim.is_lost(self) then
+    self.lost, self.left = true, true
+    return nil, err.new { kind = "closed", origin = "bridge",
+      message = self.id .. " has been taken by another engine" }
+  end
+  return true
+end
+
 --- Records a leg, and reads back that no newer engine has taken over.
 ---@async
 function M:announce_leg(leg)
   local key = record.key.leg(self.topic, self.partition, leg.leg,
-    self.engine.generation)
-  local ok, why = self.engine:announce { { key, leg } }
+    self.generation)
+  local ok, why = self:announce { { key, leg } }
   if not ok then return nil, why end
   return leg
 end
@@ -134,13 +150,13 @@ function M:records()
   for start, run in pairs(runs) do
     list[#list + 1] = {
       record.key.segment(self.topic, self.partition, run.leg, start,
-        self.engine.generation),
+        self.generation),
       { source = run.source, target = run.target, count = run.count },
     }
   end
   self.unsaved = {}
-  if self.at then
-    self.at.claim, self.at.warning = self.engine.generation, self.warning
+  if self.at and not self.lost then
+    self.at.claim, self.at.warning = self.generation, self.warning
     list[#list + 1] = { record.key.at(self.topic, self.partition), self.at }
   end
   return list, runs

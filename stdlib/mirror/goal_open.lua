@@ -18,14 +18,17 @@ local function subject(bridge) return "bridge/" .. bridge.name end
 -- stopped.
 local function not_running(book, shapes)
   local waiting, stopped = {}, {}
-  local claim = book.claim and book.claim.number
+  local claim = book.claim
+  local function is_new(at) -- said by the newest engine, or by one of a group
+    return claim and (claim.group or at.claim == claim.number)
+  end
   for name, shape in pairs(shapes) do
     for number = 0, shape - 1 do
       local part = book:partition(name, number)
       local at = part and part.at
-      if at and at.state == "stopped" and at.claim == claim then
+      if at and at.state == "stopped" and is_new(at) then
         stopped[#stopped + 1] = at.text
-      elseif not at or at.state ~= "copying" or at.claim ~= claim then
+      elseif not at or at.state ~= "copying" or not is_new(at) then
         waiting[#waiting + 1] = ("%s/%d%s"):format(name, number,
           at and at.text and " (" .. at.text .. ")" or "")
       end

@@ -11,7 +11,8 @@ M.__index = M
 --- An empty ledger.
 function M.new()
   return setmetatable({
-    topics = {}, groups = {}, shadows = {}, claims = {}, position = 0, problems = {},
+    topics = {}, groups = {}, shadows = {}, claims = {}, goodbyes = {}, gone = {},
+    claims_of = {}, loans = {}, position = 0, problems = {},
   }, M)
 end
 
@@ -38,7 +39,7 @@ end
 
 local fold = {}
 
-for _, kind in ipairs { "bridge", "wanted", "engine", "goodbye", "ask" } do
+for _, kind in ipairs { "bridge", "wanted", "engine", "ask" } do
   fold[kind] = function(ledger, said) ledger[kind] = said.value end
 end
 
@@ -51,17 +52,34 @@ function fold.shadow(ledger, said)
 end
 
 function fold.claim(ledger, said)
-  local number = said.value.number
+  local number, instance = said.value.number, said.value.instance
   ledger.claim = said.value
   ledger.claims[number] = (ledger.claims[number] or 0) + 1
+  ledger.claims_of[instance] = ledger.claims_of[instance] or {}
+  table.insert(ledger.claims_of[instance], number)
+  ledger.goodbyes[instance] = nil
+end
+
+--- `gone`: numbers of claims whose engines have ended in order.
+function fold.goodbye(ledger, said)
+  local instance = said.value.instance
+  ledger.goodbye, ledger.goodbyes[instance] = said.value, true
+  for _, number in ipairs(ledger.claims_of[instance] or {}) do
+    ledger.gone[number] = true
+  end
 end
 
 function fold.want(ledger, said)
   entry(ledger, said.topic).want = said.value
 end
 
+--- Whoever has taken a partition under a later claim is believed, not the one
+-- before.
 function fold.at(ledger, said)
-  partition_of(ledger, said.topic, said.partition).at = said.value
+  local part = partition_of(ledger, said.topic, said.partition)
+  local known = part.at
+  if known and (known.claim or 0) > (said.value.claim or 0) then return end
+  part.at = said.value
 end
 
 --- Keeps `value` under `number` unless a later claim has spoken already.

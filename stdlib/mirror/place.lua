@@ -10,6 +10,7 @@ local state = require "base.state"
 local M = {}
 
 local FORMAT = 1
+local MOST_MEMBERS = 16 -- engines of one bridge's group on one machine
 
 --- A file of the bridge's: "lock", "log" or "json".
 function M.path(name, ending)
@@ -54,23 +55,43 @@ function M.read_config(path, given)
   return spec
 end
 
---- Takes the lock that says "an engine of this bridge works here".
-function M.lock(name)
+local function member_lock(number) return ("member-%d.lock"):format(number) end
+
+--- Takes the lock that says "an engine of this bridge works here"; as a member
+-- of the bridge's group, one of several such locks.
+---@param in_group? boolean
+function M.lock(name, in_group)
   sys.mkdir(state.dir() .. "/bridges", { parents = true })
   local me = sys.process(sys.pid()) or {}
-  return sys.lock(M.path(name, "lock"), json.encode {
+  local text = json.encode {
     pid = sys.pid(), start_time = me.start_time, since = sys.time(),
-  })
+  }
+  if not in_group then return sys.lock(M.path(name, "lock"), text) end
+  local lock, why
+  for number = 1, MOST_MEMBERS do
+    lock, why = sys.lock(M.path(name, member_lock(number)), text)
+    if lock then return lock end
+  end
+  return nil, why
 end
 
---- The engine that holds the lock here: { pid, start_time, since }, or nil.
-function M.holder(name)
-  local lock, why = sys.lock(M.path(name, "lock"), "")
+local function holder_of(path)
+  if not sys.stat(path) then return nil end
+  local lock, why = sys.lock(path, "")
   if lock then
     lock:close()
     return nil
   end
   return why.holder and json.decode(why.holder) or nil
+end
+
+--- An engine that holds a lock here: { pid, start_time, since }, or nil.
+function M.holder(name)
+  local found = holder_of(M.path(name, "lock"))
+  for number = 1, found and 0 or MOST_MEMBERS do
+    found = found or holder_of(M.path(name, member_lock(number)))
+  end
+  return found
 end
 
 --- Starts `tranship mirror`, detached: it outlives this process. Secrets go

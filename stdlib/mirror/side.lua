@@ -100,6 +100,20 @@ local function call_any(self, name, body)
   }
 end
 
+--- Asks the coordinator of a consumer group.
+---@async
+---@return table? answer, tranship.Err?
+function M:call_coordinator(group, name, body)
+  local found, why = call_any(self, "FindCoordinator",
+    { KeyType = 0, CoordinatorKeys = { group } })
+  if not found then return nil, why end
+  local at = found.Coordinators[1]
+  if at.ErrorCode ~= 0 then
+    return nil, refused(self, at.ErrorCode, "coordinator of " .. group)
+  end
+  return call_at(self, at.Host, at.Port, name, body)
+end
+
 --- Topics as the cluster describes them, by name: id, partitions by number
 -- with leader and epoch. Without `names`, all topics.
 ---@async

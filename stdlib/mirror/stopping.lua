@@ -34,8 +34,7 @@ local function send_stop(bridge, because)
   if not ok then return nil, why end
   if not place.holder(bridge.name) then return true end
   ok, why = bridge:topic():await(GOODBYE_MS, function(now)
-    return now.goodbye and now.claim
-      and now.goodbye.instance == now.claim.instance
+    return now.claim and now.goodbyes[now.claim.instance]
   end)
   if not ok then
     if why.kind ~= "timeout" then return nil, why end

@@ -85,7 +85,7 @@ function M.register(flow, leg, source_id)
     if not known[id] then
       list[#list + 1] = {
         record.key.txn(flow.topic, flow.partition, leg.leg, id,
-          flow.engine.generation),
+          flow.generation),
         { name = name_of(flow, leg, id) },
       }
     end
@@ -102,7 +102,7 @@ function M.register(flow, leg, source_id)
   elseif not ok then
     return nil, why
   end
-  return flow.engine:announce(list)
+  return flow:announce(list)
 end
 
 --- Transactions open on the partition that the leg writes.

@@ -71,7 +71,7 @@ end
 --- Announces who fences whom: fresh ids and epochs that nobody used.
 local function announce(flow, leg, wanted)
   local key = record.key.turn(flow.topic, flow.partition, wanted.leg,
-    flow.engine.generation)
+    flow.generation)
   local part = flow.engine.ledger:partition(flow.topic, flow.partition)
   local before = part.turns[wanted.leg]
   local _, target = ledger.sides { writer = wanted.writer }
@@ -86,7 +86,7 @@ local function announce(flow, leg, wanted)
     repeated = before ~= nil or nil,
   }
   local ok
-  ok, why = flow.engine:announce { { key, said } }
+  ok, why = flow:announce { { key, said } }
   if not ok then return nil, why end
   return said
 end

@@ -233,6 +233,45 @@ local function check_delete(t, conn)
   t.equal(offset_of(conn, -2), 3)
 end
 
+-- One member alone: joined, synced, alive, gone; in every version.
+local function check_group(t, conn, offered)
+  local function last(key, most) return math.min(most, offered[key][2]) end
+  for step = 0, 7 do
+    local v = math.min(2 + step, last(11, 9))
+    local function join(id)
+      return check(conn:call("JoinGroup", { GroupId = "alone",
+        SessionTimeoutMs = 10000, RebalanceTimeoutMs = 10000, MemberId = id,
+        ProtocolType = "mine", Protocols = { { Name = "p", Metadata = "m" } } },
+        { version = v }))
+    end
+    local joined = join ""
+    if wire.error_name(joined.ErrorCode) == "MEMBER_ID_REQUIRED" then
+      joined = join(joined.MemberId)
+    end
+    t.equal(joined.ErrorCode, 0, "JoinGroup v" .. v)
+    t.equal({ joined.Leader, #joined.Members, joined.Members[1].Metadata },
+      { joined.MemberId, 1, "m" })
+    local me = { GroupId = "alone", GenerationId = joined.GenerationId,
+      MemberId = joined.MemberId }
+    local beat = math.min(1 + step, last(12, 4))
+    local sync = math.min(1 + step, last(14, 5))
+    local synced = check(conn:call("SyncGroup", { GroupId = "alone",
+      GenerationId = joined.GenerationId, MemberId = joined.MemberId,
+      ProtocolType = sync >= 5 and "mine" or nil,
+      ProtocolName = sync >= 5 and "p" or nil, Assignments = { {
+        MemberId = joined.MemberId, Assignment = "yours" } } },
+      { version = sync }))
+    t.equal({ synced.ErrorCode, synced.Assignment }, { 0, "yours" })
+    t.equal(check(conn:call("Heartbeat", me, { version = beat })).ErrorCode, 0)
+    local left = check(conn:call("LeaveGroup", { GroupId = "alone",
+      Members = { { MemberId = joined.MemberId } } },
+      { version = math.min(3 + step, last(13, 5)) }))
+    t.equal({ left.ErrorCode, left.Members[1].ErrorCode }, { 0, 0 })
+    t.equal(wire.error_name(check(conn:call("Heartbeat", me)).ErrorCode),
+      "UNKNOWN_MEMBER_ID")
+  end
+end
+
 local function check_refusals(t, b)
   local conn <close> = b:connect { read_only = true }
   t.fails("read only", conn:call("DeleteRecords", { TimeoutMs = 1 }))
@@ -288,6 +327,7 @@ test("every message does its work on a real broker", function(t)
     check_markers(t, conn)
     check_transaction(t, conn, topic)
     check_delete(t, conn)
+    check_group(t, conn, offered)
     check_refusals(t, b)
   end)
 end)

@@ -87,7 +87,7 @@ local function past_leg(flow, number, ids, from, to, at)
   local list = {}
   for _, run in ipairs(runs or {}) do
     list[#list + 1] = { record.key.segment(flow.topic, flow.partition, number,
-      run.source, flow.engine.generation), run }
+      run.source, flow.generation), run }
   end
   return {
     leg = number, writer = "from", ids = ids, epoch = -1, start = start,
@@ -115,10 +115,10 @@ local function begin(flow, number, from, to, at)
   }
   for _, one in ipairs { past, leg } do
     list[#list + 1] = { record.key.leg(flow.topic, flow.partition, one.leg,
-      flow.engine.generation), one }
+      flow.generation), one }
   end
   local ok
-  ok, why = flow.engine:announce(list)
+  ok, why = flow:announce(list)
   if not ok then return nil, why end
   flow.owned_epoch = 0
   log.info(("%s: %s at source position %d, target offset %d; proved from %d "

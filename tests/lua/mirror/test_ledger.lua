@@ -168,3 +168,22 @@ test("names and patterns", function(t)
   t.equal(names.on_source({ a = "b" }, "a"), nil)
   t.equal(names.on_source("same", "a"), "a")
 end)
+
+test("whoever took a partition later is believed, and who has ended is known",
+  function(t)
+    local function said(claim, source)
+      return { key.at("t", 0), { leg = 1, source = source, target = source,
+        claim = claim } }
+    end
+    local book = ledger_of {
+      { key.claim, { instance = "a", number = 1, group = true } },
+      { key.claim, { instance = "b", number = 2, group = true } },
+      said(1, 10), said(2, 10), said(1, 99),
+      { key.goodbye, { instance = "a" } },
+    }
+    t.equal({ book:partition("t", 0).at.claim,
+      book:partition("t", 0).at.source }, { 2, 10 })
+    t.equal({ book.gone[1], book.gone[2] }, { true })
+    t.equal({ book.goodbyes.a, book.goodbyes.b }, { true })
+    t.equal(book.claims[2], 1)
+  end)

@@ -162,11 +162,101 @@ static const tsh_field offset_fetch_response[] = {
   END
 };
 
+static const tsh_field join_group_request[] = {
+  F(TEXT, GroupId, 0),
+  F(I32, SessionTimeoutMs, 0),
+  F(I32, RebalanceTimeoutMs, 1, .preset = -1),
+  F(TEXT, MemberId, 0),
+  F(TEXT, GroupInstanceId, 5, NULL_FROM(5)),
+  F(TEXT, ProtocolType, 0),
+  LIST(STRUCT, Protocols, 0, FIELDS(
+    F(TEXT, Name, 0),
+    F(BYTES, Metadata, 0))),
+  F(TEXT, Reason, 8, NULL_FROM(8)),
+  END
+};
+
+static const tsh_field join_group_response[] = {
+  F(I32, ThrottleTimeMs, 2),
+  F(I16, ErrorCode, 0),
+  F(I32, GenerationId, 0, .preset = -1),
+  F(TEXT, ProtocolType, 7, NULL_FROM(7)),
+  F(TEXT, ProtocolName, 0, NULL_FROM(7)),
+  F(TEXT, Leader, 0),
+  F(BOOL, SkipAssignment, 9),
+  F(TEXT, MemberId, 0),
+  LIST(STRUCT, Members, 0, FIELDS(
+    F(TEXT, MemberId, 0),
+    F(TEXT, GroupInstanceId, 5, NULL_FROM(5)),
+    F(BYTES, Metadata, 0))),
+  END
+};
+
+static const tsh_field sync_group_request[] = {
+  F(TEXT, GroupId, 0),
+  F(I32, GenerationId, 0),
+  F(TEXT, MemberId, 0),
+  F(TEXT, GroupInstanceId, 3, NULL_FROM(3)),
+  F(TEXT, ProtocolType, 5, NULL_FROM(5)),
+  F(TEXT, ProtocolName, 5, NULL_FROM(5)),
+  LIST(STRUCT, Assignments, 0, FIELDS(
+    F(TEXT, MemberId, 0),
+    F(BYTES, Assignment, 0))),
+  END
+};
+
+static const tsh_field sync_group_response[] = {
+  F(I32, ThrottleTimeMs, 1),
+  F(I16, ErrorCode, 0),
+  F(TEXT, ProtocolType, 5, NULL_FROM(5)),
+  F(TEXT, ProtocolName, 5, NULL_FROM(5)),
+  F(BYTES, Assignment, 0),
+  END
+};
+
+static const tsh_field heartbeat_request[] = {
+  F(TEXT, GroupId, 0),
+  F(I32, GenerationId, 0),
+  F(TEXT, MemberId, 0),
+  F(TEXT, GroupInstanceId, 3, NULL_FROM(3)),
+  END
+};
+
+static const tsh_field heartbeat_response[] = {
+  F(I32, ThrottleTimeMs, 1),
+  F(I16, ErrorCode, 0),
+  END
+};
+
+static const tsh_field leave_group_request[] = {
+  F(TEXT, GroupId, 0),
+  F(TEXT, MemberId, 0, .gone = 3),
+  LIST(STRUCT, Members, 3, FIELDS(
+    F(TEXT, MemberId, 3),
+    F(TEXT, GroupInstanceId, 3, NULL_FROM(3)),
+    F(TEXT, Reason, 5, NULL_FROM(5)))),
+  END
+};
+
+static const tsh_field leave_group_response[] = {
+  F(I32, ThrottleTimeMs, 1),
+  F(I16, ErrorCode, 0),
+  LIST(STRUCT, Members, 3, FIELDS(
+    F(TEXT, MemberId, 3),
+    F(TEXT, GroupInstanceId, 3, NULL_FROM(3)),
+    F(I16, ErrorCode, 3))),
+  END
+};
+
 const tsh_message tsh_wire__groups[] = {
   MESSAGE(FindCoordinator, 10, 0, 6, 3, 4, READ, find_coordinator),
   MESSAGE(ListGroups, 16, 0, 5, 3, 4, READ, list_groups),
   MESSAGE(DescribeGroups, 15, 0, 6, 5, 6, READ, describe_groups),
   MESSAGE(ConsumerGroupDescribe, 69, 0, 1, 0, 0, READ, consumer_group_describe),
   MESSAGE(OffsetFetch, 9, 1, 10, 6, 8, READ, offset_fetch),
+  MESSAGE(JoinGroup, 11, 2, 9, 6, 7, WRITE, join_group),
+  MESSAGE(SyncGroup, 14, 1, 5, 4, 5, WRITE, sync_group),
+  MESSAGE(Heartbeat, 12, 1, 4, 4, 4, WRITE, heartbeat),
+  MESSAGE(LeaveGroup, 13, 3, 5, 4, 4, WRITE, leave_group),
   END
 };

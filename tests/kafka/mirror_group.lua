@@ -1,0 +1,167 @@
+--- Several engines divide a bridge's partitions through a Kafka group: added,
+-- removed, killed, put to sleep and woken under load, with nothing lost, doubled
+-- or out of place.
+
+local sys = require "vm.sys"
+local task = require "vm.task"
+
+local test = ...
+local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
+local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
+
+local PARTITIONS = 6
+local LONG_MS = 90000
+
+local function member(t, world, name)
+  local log = ("%s/%s.log"):format(world.dir, name)
+  local process = t.ok(sys.spawn { args = { sys.executable(), "mirror", "road",
+    "--from", world.old.bootstrap, "--to", world.new.bootstrap, "--topics",
+    "apps.*", "--group", "--state", world.state, "--metrics", "off" },
+    stdin = "null", stdout = log, stderr = log })
+  return { process = process, log = log, pid = process.pid, name = name }
+end
+
+--- Which process copies each partition now, by the last claim on it; nil while
+-- one is not being copied.
+local function owners(t, road)
+  local book = road:ledger() -- the bridge may be made just now
+  if not book or not book.bridge then return nil end
+  local instance_of, owner = {}, {}
+  for instance, numbers in pairs(book.claims_of) do
+    for _, number in ipairs(numbers) do instance_of[number] = instance end
+  end
+  for _, row in ipairs(t.ok(road:progress())) do
+    local at = book:partition(row.topic, row.partition).at
+    if not at or at.state ~= "copying" then return nil end
+    owner[row.topic .. "/" .. row.partition] = instance_of[at.claim]
+  end
+  return owner
+end
+
+local function count(owner)
+  local shares, members, all = {}, 0, 0
+  for _, instance in pairs(owner) do
+    if not shares[instance] then members = members + 1 end
+    shares[instance] = (shares[instance] or 0) + 1
+    all = all + 1
+  end
+  return shares, members, all
+end
+
+--- Waits until so many engines copy everything, evenly.
+local function divided(t, world, road, wanted, members)
+  local owner, seen
+  local deadline = task.now() + LONG_MS
+  local function is_so()
+    owner = owners(t, road)
+    if not owner then return false end
+    local shares, engines, all = count(owner)
+    seen = engines
+    if engines ~= wanted or all ~= PARTITIONS + 1 then return false end
+    for _, share in pairs(shares) do
+      if share < all // wanted or share > all // wanted + 1 then return false end
+    end
+    return true
+  end
+  while not is_so() do
+    if task.now() > deadline then
+      for _, one in ipairs(members) do
+        t.note(one.name .. ":\n" .. sys.read_file(one.log))
+      end
+      t.fail(("never divided among %d, but %s"):format(wanted, tostring(seen)))
+    end
+    task.sleep(100)
+  end
+end
+
+local function must_advance(t, world)
+  local before = {}
+  for n = 0, PARTITIONS - 1 do
+    before[n] = world:ends(world.new, "apps.a", n).stop
+  end
+  world:await("all partitions go on", function()
+    for n = 0, PARTITIONS - 1 do
+      if world:ends(world.new, "apps.a", n).stop <= before[n] then return end
+    end
+    return true
+  end, LONG_MS)
+  t.ok(true)
+end
+
+local function ends_well(t, one)
+  sys.kill(one.pid, "TERM")
+  local done = t.ok(task.deadline(30000, function()
+    return one.process:wait()
+  end))
+  t.equal(done.code, 0, sys.read_file(one.log))
+end
+
+--- What Kafka's own view of the group is: members of a consumer group.
+local function group_state(t, world)
+  for _, one in ipairs(t.ok(world.new:client("read"):groups())) do
+    if one.group == "__tranship.road" then return one end
+  end
+end
+
+test("engines share a bridge, whatever becomes of them", function(t)
+  local world <close> = world_of.new(t)
+  local old = world.old
+  world:create(old, { { name = "apps.a", partitions = PARTITIONS },
+    { name = "apps.mixed" } })
+  world:append(old, world.records("apps.mixed", 0, 0, 100),
+    { transaction = "commit" })
+  local road = world:bridge { topics = { "apps.*" } }
+  local all, loaded = {}, { { "apps.mixed", 0 } }
+  for n = 0, PARTITIONS - 1 do loaded[#loaded + 1] = { "apps.a", n } end
+  local function start(name)
+    all[#all + 1] = member(t, world, name)
+    return all[#all]
+  end
+  local _ <close> = setmetatable({}, { __close = function()
+    for _, one in ipairs(all) do
+      sys.kill(one.pid, "KILL")
+      one.process:close()
+    end
+  end })
+
+  local one = start "one"
+  divided(t, world, road, 1, all)
+  local stop = world:load(old, loaded, 20)
+  local two, three = start "two", start "three"
+  divided(t, world, road, 3, all)
+  t.equal({ group_state(t, world).state, group_state(t, world).protocol_type },
+    { "Stable", "consumer" })
+  must_advance(t, world)
+  t.note "three engines"
+
+  sys.kill(one.pid, "KILL")
+  divided(t, world, road, 2, all)
+  must_advance(t, world)
+  t.note "one was killed, two go on"
+
+  -- One sleeps until another has everything, and wakes up.
+  sys.kill(two.pid, "STOP")
+  divided(t, world, road, 1, all)
+  must_advance(t, world)
+  sys.kill(two.pid, "CONT")
+  divided(t, world, road, 2, all)
+  must_advance(t, world)
+  t.note "one slept and is back"
+
+  local four = start "four"
+  divided(t, world, road, 3, all)
+  ends_well(t, three)
+  divided(t, world, road, 2, all)
+  must_advance(t, world)
+  t.note "one was added, one removed"
+
+  t.note(stop() .. " records were appended meanwhile")
+  world:settle(road)
+  for n = 0, PARTITIONS - 1 do world:must_be_same("apps.a", n, true) end
+  world:must_be_same("apps.mixed", 0)
+  for id, kind in pairs(world:kinds(road)) do
+    if id ~= "apps.mixed/0" then t.equal(kind, "same", id) end
+  end
+  ends_well(t, two)
+  ends_well(t, four)
+end)

@@ -73,8 +73,8 @@ local function read(from)
   local scheme, rest = tostring(from):match "^(%a+):(.+)$"
   if scheme == "env" then return secret.from_env(rest) end
   if scheme == "file" then return secret.from_file(rest) end
-  return nil, from == GIVEN and "it is handed over by the run that starts the "
-    .. "engine; to start it by hand, write env:NAME or file:PATH there"
+  return nil, from == GIVEN and "it is handed over by the run and is nowhere "
+    .. "else: go on by the runbook, or write env:NAME or file:PATH there"
     or "it is no reference: write env:NAME or file:PATH"
 end
 

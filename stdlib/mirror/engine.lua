@@ -11,6 +11,7 @@ local access = require "mirror.access"
 local acls = require "mirror.acls"
 local claim = require "mirror.claim"
 local flow = require "mirror.flow"
+local loan = require "mirror.loan"
 local names = require "mirror.names"
 local once = require "mirror.once"
 local rates = require "mirror.rates"
@@ -284,6 +285,7 @@ end
 local CHORES = {
   { name = "settings", every_ms = 3000, look = settings.follow },
   { name = "ACLs", every_ms = 5000, look = acls.follow },
+  { name = "what is borrowed", every_ms = 30000, look = loan.take },
   { name = "retention", every_ms = 5000, look = retention.look },
   { name = "MirrorMaker 2's clients", every_ms = 2000, look = serving.look,
     rest = 2 }, -- mostly waiting for answers
@@ -322,6 +324,7 @@ local function leave(self, reason)
   }
   if reason ~= "superseded" then
     list = collect(self)
+    if reason == "closed" then loan.give_back(self, list) end
     list[#list + 1] = { record.key.engine, goodbye }
   end
   list[#list + 1] = { record.key.goodbye, goodbye }

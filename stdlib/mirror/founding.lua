@@ -60,7 +60,10 @@ local function describe(bridge)
     local cluster = bridge:cluster(at)
     local id, why = cluster:id()
     if not id then return nil, why end
-    sides[at] = { id = id, name = cluster.name, bootstrap = cluster.bootstrap }
+    sides[at] = {
+      id = id, name = cluster.name, bootstrap = cluster.bootstrap,
+      never = cluster.never,
+    }
   end
   return {
     id = sys.hex(sys.random(8)), name = bridge.name, from = sides.from,

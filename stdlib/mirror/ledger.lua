@@ -69,6 +69,10 @@ function fold.goodbye(ledger, said)
   end
 end
 
+function fold.loan(ledger, said)
+  ledger.loans[said.topic] = said.value.state == "taken" and said.value or nil
+end
+
 function fold.want(ledger, said)
   entry(ledger, said.topic).want = said.value
 end

@@ -15,6 +15,7 @@
 --   txn/T/P/N/I/G        source producer I of leg N has a transactional id
 --   group/X              where group X is at home: on which side (X is hexadecimal)
 --   shadow/X             what the engine did for it on the other side
+--   loan/B               a setting of target broker B, and what it was before
 --   at/T/P               how far the copy of partition P is, and its state
 -- T is the topic's name on the side that `from` names. G is the number of the
 -- engine's claim: an older engine that wakes up late cannot write over what
@@ -47,6 +48,7 @@ M.key = {
   want = join "want", at = join "at", leg = join "leg", turn = join "turn",
   segment = join "seg", txn = join "txn",
   group = of_group "group", shadow = of_group "shadow",
+  loan = join "loan",
 }
 
 --- One record as a producer takes it.

@@ -187,3 +187,25 @@ test("whoever took a partition later is believed, and who has ended is known",
     t.equal({ book.goodbyes.a, book.goodbyes.b }, { true })
     t.equal(book.claims[2], 1)
   end)
+
+test("transactional ids by leg, and what is borrowed until it is back", function(t)
+  local list = {
+    leg(1, "from", 0, 0, { kind = "same", transactions = true }),
+    { key.txn("t", 0, 1, 42, 1), { name = "tranship.a" } },
+    { key.txn("t", 0, 2, 43, 1), { name = "tranship.b" } },
+    { key.loan "3", { setting = "s", before = "1", state = "taken" } },
+  }
+  local book = ledger_of(list)
+  local part = book:partition("t", 0)
+  t.equal(part.producers[1][42].name, "tranship.a")
+  t.equal(part.producers[1][43], nil)
+  t.equal(part.producers[2][43].name, "tranship.b")
+  t.equal(book.loans["3"].before, "1")
+  t.ok(ledger.keeps(book:leg("t", 0)))
+  list[#list + 1] = { key.loan "3", { setting = "s", state = "given back" } }
+  list[#list + 1] = leg(1, "from", 0, 0, { kind = "same", transactions = true,
+    mapped_at = { from = 5, to = 6 } })
+  book = ledger_of(list)
+  t.equal(book.loans["3"], nil)
+  t.ok(not ledger.keeps(book:leg("t", 0)), "mapped by now")
+end)

@@ -36,6 +36,7 @@ local session = {}
 
 --- { status, body = view or text, warnings = { header }, retry_after }. Any
 -- status is an answer; errors are what the network and the kubeconfig do.
+-- Objects of lists and watches come without managedFields.
 -- `err.retriable`: it was surely never sent.
 ---@async
 ---@param ask tranship.KubeAsk

@@ -38,7 +38,8 @@ typedef enum tsh_hide {
 /* Pushes a view of `node`, which keeps it alive, or its plain value. */
 void tsh_bind_push_view(lua_State *L, json_t *node, const char *key,
                         tsh_hide hide);
-/* The same for the value of a text; on failure pushes nothing. */
+/* The same for the text that a server answered (objects of lists and watches
+ * come without managedFields); on failure pushes nothing. */
 int tsh_bind_push_parsed(lua_State *L, const char *text, size_t length,
                          tsh_hide hide, tsh_err *err);
 /* A deep copy of the view at `index`, or NULL if it is none. What it hides is

@@ -76,6 +76,21 @@ void tsh_bind_push_view(lua_State *L, json_t *node, const char *key,
   }
 }
 
+/* Who set which field is half of what servers send, and of lists and events
+ * nobody asks it (kubectl does not show it either): whoever does, gets the
+ * object. */
+static void drop_managers(json_t *object) {
+  json_object_del(json_object_get(object, "metadata"), "managedFields");
+}
+
+static void make_lean(json_t *tree) {
+  json_t *items = json_object_get(tree, "items"), *item;
+  size_t i;
+
+  json_array_foreach(items, i, item) drop_managers(item);
+  drop_managers(json_object_get(tree, "object"));
+}
+
 int tsh_bind_push_parsed(lua_State *L, const char *text, size_t length,
                          tsh_hide hide, tsh_err *err) {
   view *v = tsh_bind_new(L, &view_class);
@@ -85,6 +100,7 @@ int tsh_bind_push_parsed(lua_State *L, const char *text, size_t length,
     lua_pop(L, 1);
     return rc;
   }
+  make_lean(v->node);
   v->hide = hide;
   tsh_bind_opened(L, v);
   if (!json_is_object(v->node) && !json_is_array(v->node)) {

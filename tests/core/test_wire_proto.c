@@ -197,8 +197,9 @@ static void table(void **state) {
 static void classes(void **state) {
   (void)state;
   const char *writers[] = {
-      "Produce", "DeleteRecords",   "InitProducerId",   "AddPartitionsToTxn",
-      "EndTxn",  "WriteTxnMarkers", "AlterClientQuotas"};
+      "Produce",   "DeleteRecords",   "InitProducerId",    "AddPartitionsToTxn",
+      "EndTxn",    "WriteTxnMarkers", "AlterClientQuotas", "JoinGroup",
+      "SyncGroup", "Heartbeat",       "LeaveGroup"};
   const tsh_message *msg;
   size_t found = 0, all = sizeof writers / sizeof *writers;
   for (size_t i = 0; i < all; i++)

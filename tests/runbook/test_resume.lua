@@ -147,7 +147,7 @@ test("a steady clock restarts", function(t)
   local w = case.world
   w:poke("x", "1")
   local book = toy.book { { id = "1", verify = { w:asks("x", "1") },
-                            steady_ms = 150, timeout_ms = 100 } }
+                            steady_ms = 800, timeout_ms = 100 } }
   t.equal(case:run(book), 1)
   book.steps[1].timeout_ms = 5000
   t.equal(case:resume(book), 0)

@@ -244,7 +244,7 @@ local function replaced(t, world, on)
   local late = secure.expired(on.dir)
   put(late.cert, late.key)
   local function until_log(pattern)
-    for _ = 1, 600 do
+    for _ = 1, 1200 do
       if world:log(road):find(pattern) then return end
       task.sleep(100)
     end

@@ -236,7 +236,7 @@ function M.position(flow, leg)
     at, why = check_tail(flow, from, log_end, sequence, source)
     if not at then return nil, why end
     if keeps then
-      ok, why = verdicts.check(flow, from, log_end, source)
+      ok, why = verdicts.check(flow, from, at, source)
       if not ok then return nil, why end
     end
     if same and at >= source.start then

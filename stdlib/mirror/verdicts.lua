@@ -36,27 +36,28 @@ local function lost(flow, from, to)
 end
 
 --- True, or nil and why not. `from` is a pair of positions below which all is
--- known to hold, but for transactions that were open there (from.stable).
+-- known to hold, but for transactions that were open there (from.stable); below
+-- `at` both sides hold the same records.
 ---@async
-function M.check(flow, from, log_end, source)
+function M.check(flow, from, at, source)
   local reads, writes = ledger.sides(flow.leg)
   local target, why = flow:side(writes):bounds(flow:name_on(writes),
     flow.partition)
   if not target then return nil, why end
   local low = math.max(from.stable or from.target, source.start, target.start)
-  if source.stable < math.min(log_end, target.stable) then
+  if source.stable < math.min(at, target.stable) then
     local now
     now, why = flow:side(reads):bounds(flow:name_on(reads), flow.partition)
     if not now then return nil, why end
     if now.stable == source.stable then
-      return lost(flow, source.stable, log_end)
+      return lost(flow, source.stable, at)
     end
     return nil, err.new {
       kind = "unavailable", origin = "bridge", retriable = true,
       message = flow.id .. ": a transaction ended just now",
     }
   end
-  local high = math.min(log_end, source.stable, target.stable)
+  local high = math.min(at, source.stable, target.stable)
   if low >= high then return true end
   local here, there
   here, why = committed(flow, reads, low, high)

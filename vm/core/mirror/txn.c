@@ -53,7 +53,8 @@ bool tsh_mirror__producers_copy(tsh_mirror_flow *to,
   return whole;
 }
 
-static bool txn_new(flow *flow, const tsh_mirror_producer *from) {
+static bool txn_new(flow *flow, const tsh_mirror_producer *from,
+                    tsh_login *login) {
   txn *made = calloc(1, sizeof *made);
   if (made == NULL)
     return false;
@@ -68,8 +69,8 @@ static bool txn_new(flow *flow, const tsh_mirror_producer *from) {
   made->reading = made->begun = made->known = from->since >= 0;
   flow->txns = made;
   if (made->name != NULL)
-    made->coordinator = tsh_mirror__aside_join(
-        flow->mirror, from->host, from->port, flow->spec.target.login);
+    made->coordinator =
+        tsh_mirror__aside_join(flow->mirror, from->host, from->port, login);
   return made->coordinator != NULL;
 }
 
@@ -78,7 +79,7 @@ bool tsh_mirror__txns_new(flow *flow, const tsh_mirror_flow *spec) {
                                         spec->target.port, spec->target.login);
   bool made = flow->leader != NULL;
   for (size_t i = 0; made && i < spec->producer_count; i++)
-    made = txn_new(flow, &spec->producers[i]);
+    made = txn_new(flow, &spec->producers[i], spec->target.login);
   return made;
 }
 

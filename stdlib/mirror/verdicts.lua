@@ -17,7 +17,7 @@ local function committed(flow, side, from, to)
   if not leader then return nil, why end
   local found
   found, why = digest.range {
-    host = leader.host, port = leader.port, topic = name,
+    host = leader.host, port = leader.port, login = leader.login, topic = name,
     partition = flow.partition, from = from, to = to, mode = "records",
     chunk = EVERYTHING, isolation = "committed",
   }

@@ -139,13 +139,14 @@ local function readable(flow, source)
 end
 
 --- What the target got since the last progress record must be what the source
--- holds from there on, and, while the leader remembers the leg's producer id,
--- as many records as that id appended. Gives the source position behind them.
+-- holds from there on, and, while the leader remembers the leg's producer id
+-- and that alone wrote, as many records as that id appended. Gives the source
+-- position behind them.
 local function check_tail(flow, from, log_end, sequence, source)
   local reads, writes = ledger.sides(flow.leg)
   local there, why = contents(flow, writes, from.target, log_end)
   if not there then return nil, why end
-  if sequence and not ledger.keeps(flow.leg) then
+  if sequence and not transactions.any(flow, flow.leg) then
     local appended = (sequence - from.sequence) % SEQUENCES
     if appended ~= there.records then
       return halted("foreign", flow, from.target, log_end, "hold %d records, "

@@ -47,6 +47,9 @@ local function registered(flow, leg)
   return part and part.producers[leg.leg] or {}
 end
 
+--- Does anybody but the leg's own producer write for it?
+function M.any(flow, leg) return next(registered(flow, leg)) ~= nil end
+
 --- Producers of transactions that the source's leader remembers.
 local function active(flow, side)
   local list, why = flow:side(side):producers(flow:name_on(side),

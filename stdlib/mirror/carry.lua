@@ -6,6 +6,7 @@
 local effect = require "base.effect"
 local err = require "base.err"
 local sys = require "vm.sys"
+local task = require "vm.task"
 local answer = require "mirror.answer"
 local groups = require "mirror.groups"
 local moving = require "mirror.moves"
@@ -15,6 +16,7 @@ local record = require "mirror.record"
 local M = {}
 
 local SETTLE_MS = 3000 -- for progress that is made but not yet written down
+local HOLD_MS = 1000   -- an engine commits within 400 ms of asking if it may
 local SHOWN = 20       -- problems in one message
 
 local function refuse(format, ...)
@@ -81,32 +83,60 @@ local function commit(to, move, planned)
   }
 end
 
---- Tells the engine where groups are at home now: it shadows them on the other
--- side, so that going back costs no replay.
-local function note_home(bridge, book, chosen, to)
-  local side, list = bridge:side_of(to), {}
-  for _, group in ipairs(chosen) do
-    local known = book.groups[group]
-    if not known or known.at ~= side then list[#list + 1] = group end
-  end
+--- Tells the engine about groups: where they are at home, and whether they are
+-- being carried just now (`held`).
+local function note(bridge, list, at, held, summary)
   if #list == 0 then return true end
   return effect.perform {
     primitive = "bridge.groups", resume = "set",
     target = ("bridge/%s/groups"):format(bridge.name),
-    summary = ("note that %s stand on %s now"):format(answer.some(list),
-      to.name),
-    args = { groups = list, at = side }, undo = "carry them back",
+    summary = summary:format(answer.some(list)),
+    args = { groups = list, at = at, held = held }, undo = "carry them back",
     send = function()
       local said = {}
       for index, group in ipairs(list) do
         said[index] = { record.key.group(group), {
-          group = group, at = side, time = sys.time(),
+          group = group, at = at, held = held, time = sys.time(),
         } }
       end
       local ok, why = bridge:say(said)
       return ok and true, why
     end,
   }
+end
+
+--- Of these groups, those the bridge knows to be on the other side than `side`.
+local function away_from(book, chosen, side)
+  local list = {}
+  for _, group in ipairs(chosen) do
+    local known = book.groups[group]
+    if known and (known.at ~= side or known.held) then list[#list + 1] = group end
+  end
+  return list
+end
+
+--- The engine commits nothing more for groups that go home: once it has read
+-- this, and what it was about to commit when it did has long been committed.
+local function hold(bridge, book, chosen, to)
+  local side = bridge:side_of(to)
+  local list = away_from(book, chosen, side)
+  local ok, why = note(bridge, list, side == "from" and "to" or "from", true,
+    "hold the shadow of %s")
+  if not ok then return nil, why end
+  if #list > 0 then task.sleep(HOLD_MS) end
+  return true
+end
+
+--- From here on the engine shadows the groups on the other side, so that going
+-- back costs no replay.
+local function note_home(bridge, book, chosen, to)
+  local side, list = bridge:side_of(to), away_from(book, chosen,
+    bridge:side_of(to))
+  for _, group in ipairs(chosen) do
+    if not book.groups[group] then list[#list + 1] = group end
+  end
+  return note(bridge, list, side, nil, "note that %s stand on " .. to.name
+    .. " now")
 end
 
 local function choose(bridge, wanted, to, options)
@@ -139,6 +169,9 @@ function M.carry(bridge, wanted, to, options)
   live, why = groups.live({ to, bridge:other(to) }, chosen)
   if not live then return nil, why end
   if #live > 0 then return refuse("%s", answer.some(live, SHOWN)) end
+  local ok
+  ok, why = hold(bridge, book, chosen, to)
+  if not ok then return nil, why end
   local proven, problems = prove_all(bridge, book, chosen, to)
   if not proven then return nil, problems end
   if #problems > 0 then
@@ -148,12 +181,10 @@ function M.carry(bridge, wanted, to, options)
   end
   local exactly = {}
   for _, move in ipairs(proven) do
-    local ok
     ok, why = commit(to, move)
     if not ok then return nil, why end
     exactly[move.group] = (exactly[move.group] or 0) + 1
   end
-  local ok
   ok, why = note_home(bridge, book, chosen, to)
   if not ok then return nil, why end
   local carried = {}

@@ -6,11 +6,14 @@
 
 local log = require "vm.log"
 local sys = require "vm.sys"
+local task = require "vm.task"
 local groups = require "mirror.groups"
 local moving = require "mirror.moves"
 local record = require "mirror.record"
 
 local M = {}
+
+local LEASE_MS = 400 -- how long a look at the bridge's topic counts
 
 local OTHER = { from = "to", to = "from" }
 
@@ -39,6 +42,38 @@ local function is_idle(cluster, group)
   return groups.IDLE[found[1].state] or false
 end
 
+--- May the engine commit for the group now? What it says of it first lies in
+-- the bridge's topic behind every word of a run that it may have missed: a run
+-- says that it carries a group home, waits for longer than LEASE_MS, and only
+-- then commits itself.
+local function may_commit(engine, group, idle)
+  local ok, why = engine:announce { { record.key.shadow(group), {
+    group = group, at = idle.at, time = sys.time(), state = "shadowing",
+  } } }
+  if not ok then return nil, why end
+  local home = engine.ledger.groups[group]
+  return home.at ~= idle.at and not home.held
+end
+
+--- Commits proven moves as long as that is allowed; how many.
+local function commit(engine, group, idle, proven)
+  local asked, count = nil, 0
+  for _, move in ipairs(proven) do
+    if not asked or task.now() - asked > LEASE_MS then
+      asked = task.now()
+      local may, why = may_commit(engine, group, idle)
+      if why then return nil, why end
+      if not may or task.now() - asked > LEASE_MS then break end
+    end
+    local done, why = moving.commit(idle, move)
+    if not done then return nil, why end
+    count = count + 1
+    log.info(("group %s: %s/%d on %s shadowed at %d"):format(group,
+      move.there.topic, move.partition, idle.name, move.there.offset))
+  end
+  return count
+end
+
 --- Commits what moved on and is proven; how many, and what is wrong.
 local function follow(engine, view, group, idle)
   local moves, why = moving.gather(view, { group }, idle)
@@ -58,16 +93,10 @@ local function follow(engine, view, group, idle)
   local proven
   proven, why = moving.prove(view, ahead, idle, refused)
   if not proven then return nil, why end
-  for _, move in ipairs(proven) do
-    local home = engine.ledger.groups[group]
-    if home.at == idle.at then break end -- it has just gone home
-    local done
-    done, why = moving.commit(idle, move)
-    if not done then return nil, why end
-    log.info(("group %s: %s/%d on %s shadowed at %d"):format(group,
-      move.there.topic, move.partition, idle.name, move.there.offset))
-  end
-  return { committed = #proven, positions = #moves,
+  local count
+  count, why = commit(engine, group, idle, proven)
+  if not count then return nil, why end
+  return { committed = count, positions = #moves,
     behind = #moves - #placed, problems = problems }
 end
 
@@ -108,9 +137,9 @@ function M.look(engine)
   for group in pairs(engine.ledger.groups) do list[#list + 1] = group end
   table.sort(list)
   for _, group in ipairs(list) do
-    local home = engine.ledger.groups[group].at
-    local said = attend(engine, view, group, home)
-    if differs(engine.ledger.shadows[group], said) then
+    local home = engine.ledger.groups[group]
+    local said = not home.held and attend(engine, view, group, home.at)
+    if said and differs(engine.ledger.shadows[group], said) then
       news[#news + 1] = { record.key.shadow(group), said }
       if said.text and said.state ~= "waiting" then
         log.warn("shadow: " .. said.text)

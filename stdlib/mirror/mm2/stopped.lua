@@ -68,7 +68,7 @@ function M.must_be_stopped(bridge)
   written, why = copies(bridge, client)
   if not written then return nil, why end
   written[#written + 1] = flow.offsets
-  ok, why = writers.stopped(client, written)
+  ok, why = writers.stopped(bridge, "to", written)
   if not ok then
     return nil, why.kind == "conflict" and err.wrap(why,
       "MirrorMaker 2 is not stopped") or why

@@ -19,9 +19,7 @@ local function random(most)
 end
 
 test("brokers that are killed and come back cost nothing", function(t)
-  -- A log start that DeleteRecords moved is on the disk a minute later only.
-  local world <close> = world_of.new(t, {
-    "log.flush.start.offset.checkpoint.interval.ms=200" })
+  local world <close> = world_of.new(t)
   local old = world.old
   world:create(old, {
     { name = "apps.plain", partitions = 2 }, { name = "apps.mixed" },

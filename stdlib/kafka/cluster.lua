@@ -11,12 +11,13 @@ local login = require "kafka.login"
 
 ---@class tranship.Cluster
 ---@field name string
----@field bootstrap string
+---@field bootstrap? string  from a source of addresses: nil until it was asked
+---@field strimzi? tranship.StrimziCluster  where its addresses come from, if not from the declaration
 ---@field on? tranship.Kubernetes  where its workloads are Deployments
 local Cluster = { __name = "kafka.cluster" }
 Cluster.__index = Cluster
 Cluster.__tostring = function(self)
-  return ("cluster %s (%s)"):format(self.name, self.bootstrap)
+  return ("cluster %s (%s)"):format(self.name, tostring(self.strimzi or self.bootstrap))
 end
 
 local CALLS_AT_ONCE = 8
@@ -77,14 +78,20 @@ end
 
 --- A cluster from the fields of its declaration; contacts nothing.
 ---@param spec table  name, bootstrap, login, ca, tls, id, never, settings,
--- calls_at_once, timeout_ms (of each call)
+-- calls_at_once, timeout_ms (of each call); strimzi: an object whose `access()`
+-- gives what of bootstrap, login, ca and tls is not declared
 ---@return tranship.Cluster
 local function new(spec)
-  check_bootstrap(spec)
+  local options
+  if not spec.strimzi then
+    check_bootstrap(spec)
+    options = login.options(spec)
+  end
   return setmetatable({
     name = spec.name, bootstrap = spec.bootstrap, on = spec.on,
+    strimzi = spec.strimzi,
     never = spec.never, _refused = read_never(spec.name, spec.never),
-    _declared_id = spec.id, _login = login.options(spec), _spec = spec,
+    _declared_id = spec.id, _login = options, _spec = spec,
     _clients = {}, _uses = setmetatable({}, { __mode = "k" }),
     _leaving = setmetatable({}, { __mode = "k" }),
     _calls_at_once = spec.calls_at_once or CALLS_AT_ONCE,
@@ -92,13 +99,30 @@ local function new(spec)
   }, Cluster)
 end
 
+--- Asks where its brokers are and how one logs in, once: options of
+-- vm.kafka.open.
+---@async
+---@return table? options, tranship.Err?
+local function login_of(self)
+  if self._login then return self._login end
+  local access, why = self.strimzi:access()
+  if not access then return nil, why end
+  local spec = setmetatable({}, { __index = access })
+  for name, value in pairs(self._spec) do spec[name] = value end
+  self.bootstrap, self._status_id = access.bootstrap, access.id
+  self._login, self._spec = login.options(spec), spec
+  return self._login
+end
+
 --- Clients. One per mode, opened when first needed.
 
 local function open(self, mode, timeout_ms)
+  local known, why = login_of(self)
+  if not known then return nil, why end
   local options = { read_only = mode == "read",
     validates = mode == "validate",
     timeout_ms = timeout_ms or self._timeout_ms }
-  for name, value in pairs(self._login) do options[name] = value end
+  for name, value in pairs(known) do options[name] = value end
   return kafka.open(options)
 end
 
@@ -112,7 +136,13 @@ local function client_of(self, mode)
   return client
 end
 
---- The id the cluster answers with, held against the declared one: once.
+local function wrong_id(self, format, ...)
+  return nil, err.new { kind = "conflict", origin = "kafka", fatal = true,
+    message = "wrong cluster id: " .. self.name .. format:format(...) }
+end
+
+--- The id the cluster answers with, held against the declared one, and against
+-- the one its resource knows: once.
 local function meet(self)
   if self._id then return self._id end
   local client, why = client_of(self, "read")
@@ -121,12 +151,11 @@ local function meet(self)
   seen, why = client:cluster()
   if not seen then return nil, err.wrap(why, tostring(self)) end
   if self._declared_id and seen.id ~= self._declared_id then
-    return nil, err.new {
-      kind = "conflict", origin = "kafka", fatal = true,
-      message = ("wrong cluster id: %s is declared as %s, and at %s answers %s")
-        :format(self.name, self._declared_id, self.bootstrap,
-          tostring(seen.id)),
-    }
+    return wrong_id(self, " is declared as %s, and at %s answers %s",
+      self._declared_id, self.bootstrap, tostring(seen.id))
+  elseif self._status_id and seen.id ~= self._status_id then
+    return wrong_id(self, ": the status of %s says %s, and at %s answers %s",
+      tostring(self.strimzi), self._status_id, self.bootstrap, tostring(seen.id))
   end
   self._id = seen.id
   return self._id
@@ -184,14 +213,24 @@ end
 --- A client of its own, with another deadline; the caller closes it.
 function Cluster:_fresh(timeout_ms) return open(self, "read", timeout_ms) end
 
---- The login of raw connections (vm.wire), or nil where none is needed.
+--- The login of raw connections (vm.wire), or nil where none is needed. Raises
+-- the err of one that cannot be had.
+---@async
 function Cluster:_wire_login()
-  if not self._raw_login then self._raw_login = login.wire(self._login) end
+  if not self._raw_login then
+    local known, why = login_of(self)
+    if not known then error(why, 0) end
+    self._raw_login = login.wire(known)
+  end
   return self._raw_login
 end
 
 --- What an engine must know to be let in: fields of the declaration.
+---@async
+---@return table? side, tranship.Err?
 function Cluster:_side()
+  local known, why = login_of(self)
+  if not known then return nil, why end
   local spec = self._spec
   return { name = self.name, bootstrap = self.bootstrap, login = spec.login,
     ca = spec.ca, tls = spec.tls, settings = spec.settings }
@@ -254,12 +293,20 @@ function Cluster:_tell(primitive, ...)
   return answer
 end
 
---- The cluster's id, as it answers; refused when another was declared.
+--- The cluster's id, as it answers; refused when another was declared. While
+-- there is no way in yet, its resource says it.
 ---@async
 ---@return string? id, tranship.Err? err
 function Cluster:id()
   context.live("the id of " .. self.name)
-  return meet(self)
+  local id, why = meet(self)
+  if id or not self.strimzi or why.kind ~= "not found" then return id, why end
+  id = self.strimzi:id()
+  if id and self._declared_id and id ~= self._declared_id then
+    return wrong_id(self, " is declared as %s, and the status of %s says %s",
+      self._declared_id, tostring(self.strimzi), id)
+  end
+  return id, why
 end
 
 --- Closes its clients; the next call opens new ones.
@@ -270,6 +317,7 @@ function Cluster:close()
   end
   for client in pairs(self._leaving) do client:close() end
   self._id = nil
+  if self.strimzi then self._login, self._raw_login, self._status_id = nil, nil, nil end
 end
 Cluster.__close = Cluster.close
 

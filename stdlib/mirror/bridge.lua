@@ -111,9 +111,10 @@ end
 function M:wire(at)
   self._wires = self._wires or {}
   local cluster = self:cluster(at)
+  local login = cluster:_wire_login() -- and with it where the cluster is
   self._wires[at] = self._wires[at] or side.new {
     name = cluster.name, bootstrap = cluster.bootstrap, read_only = true,
-    login = cluster:_wire_login(),
+    login = login,
   }
   return self._wires[at]
 end

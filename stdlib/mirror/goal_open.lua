@@ -72,13 +72,18 @@ end
 
 local function send_start(bridge, as)
   if place.holder(bridge.name) then return true end
-  local from = bridge.from:_side()
+  local from, why = bridge.from:_side()
+  if not from then return nil, why end
   from.login = as or from.login
+  local to
+  to, why = bridge.to:_side()
+  if not to then return nil, why end
   local path, secrets = place.write_config {
-    name = bridge.name, from = from, to = bridge.to:_side(),
+    name = bridge.name, from = from, to = to,
   }
   if not path then return nil, secrets end
-  local pid, why = place.launch(bridge.name, secrets)
+  local pid
+  pid, why = place.launch(bridge.name, secrets)
   if not pid then return nil, why end
   return { pid = pid }
 end

@@ -12,7 +12,7 @@ local version = require "runbook.version"
 
 local M = {}
 
---- Ids of the clusters, as they answer now.
+--- Ids of the clusters, as they answer now; of one that is yet to be built, none.
 ---@async
 ---@return table<string, string>? ids, tranship.Err? err
 function M.cluster_ids(session, book)
@@ -20,7 +20,9 @@ function M.cluster_ids(session, book)
   for _, cluster in ipairs(book.clusters or {}) do
     if type(cluster.id) == "function" then
       local id, why = session:reading(nil, cluster.id, cluster)
-      if not id then return nil, why end
+      if not id and not (cluster.strimzi and why.kind == "not found") then
+        return nil, why
+      end
       ids[cluster.name] = id
     end
   end

@@ -26,7 +26,8 @@ function M.from_script(level)
 end
 
 --- Names that lead to raw handles: not for scripts.
-local HIDDEN = { client = true, close = true, known_clusters = true, new = true }
+local HIDDEN = { client = true, close = true, known_clusters = true, new = true,
+  strimzi = true }
 
 local function copy(value)
   if type(value) ~= "table" or getmetatable(value) then return value end

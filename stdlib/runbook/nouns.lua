@@ -14,6 +14,7 @@ local M = {}
 --- Builds a face by its own module; what the module refuses is a problem here,
 -- a string error is a mistake of ours and goes on upwards.
 local function construct(module, kind, fields, where)
+  if type(module) == "function" then module = module(fields) end
   local made, object = pcall(function()
     return require(module).new(fields)
   end)
@@ -81,6 +82,43 @@ local function driven(d)
   end
 end
 
+local ONLY_STRIMZI = { "listener", "user" }
+
+--- A cluster is at addresses, or what a Kafka resource says.
+local function located(fields, where, body)
+  body = type(body) == "table" and body or {}
+  local called = word_of.called("cluster", fields.name)
+  local function problem(code, text, hint)
+    declaration.problem(code, where, called .. text, hint)
+  end
+  if body.strimzi == nil then
+    if body.bootstrap == nil then
+      problem("E0109", " needs 'bootstrap'", "addresses: \"host:9092,host2:9092\"; "
+        .. "or strimzi = \"name\", on = kubernetes \"...\" {}")
+    end
+    for _, name in ipairs(ONLY_STRIMZI) do
+      if fields[name] then
+        problem("E0210", (" has '%s' and no 'strimzi'"):format(name),
+          "it is read from a Kafka resource: name that by strimzi = \"...\"")
+      end
+    end
+    return
+  end
+  if fields.bootstrap then
+    problem("E0210", " has 'bootstrap' and 'strimzi'", "addresses are one or the other's")
+  end
+  if body.on == nil then
+    problem("E0109", " needs 'on'", "the Kubernetes where its Kafka resource is")
+  end
+  if fields.user and fields.login then
+    problem("E0210", " has 'user' and 'login'", "one of them logs in")
+  end
+end
+
+local function cluster_module(fields)
+  return fields.strimzi and "strimzi.face" or "kafka.cluster"
+end
+
 local function login_word(word)
   return function(body)
     local where = declaration.here() or {}
@@ -99,7 +137,7 @@ end
 ---@param d tranship.Declaration
 ---@param into table<string, any>
 function M.add(d, into)
-  into.cluster = noun(d, "cluster", "kafka.cluster", d.clusters)
+  into.cluster = noun(d, "cluster", cluster_module, d.clusters, located)
   into.workload = noun(d, "workload", "app.workload", d.workloads, driven(d))
   into.bridge = noun(d, "bridge", "mirror.bridge", d.bridges)
   into.kubernetes = noun(d, "kubernetes", "kube.kubernetes", d.kubernetes)

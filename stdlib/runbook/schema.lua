@@ -4,8 +4,6 @@
 
 local M = {}
 
-local STRIMZI = "Strimzi comes later; give the cluster a bootstrap address"
-
 --- Fields that ask for a yes: of steps and of the point of no return.
 local APPROVE = {
   name = "approve", kind = "table", phase = "run",
@@ -106,8 +104,15 @@ M.words = {
   cluster = {
     desc = "a Kafka cluster",
     fields = {
-      { name = "bootstrap", kind = "text", required = true, phase = "declare",
+      { name = "bootstrap", kind = "text", phase = "declare",
         desc = "addresses: \"host:9092,host2:9092\"" },
+      { name = "strimzi", kind = "text", phase = "run",
+        desc = "name of its Kafka resource, which says addresses, certificates "
+          .. "and credentials instead; it is on the Kubernetes `on`" },
+      { name = "listener", kind = "text", phase = "run",
+        desc = "listener of the resource; default: the only one to outside" },
+      { name = "user", kind = "text", phase = "run",
+        desc = "the KafkaUser whose Secret is logged in with" },
       { name = "login", kind = "login", phase = "run",
         desc = "scram, plain, certificate or token" },
       { name = "ca", kind = "any", phase = "run",
@@ -123,12 +128,8 @@ M.words = {
         desc = "librdkafka settings from the allow-list" },
       { name = "calls_at_once", kind = "count", min = 1, default = 8,
         phase = "run", desc = "bounds the load on the cluster" },
-      { name = "strimzi", kind = "text", desc = "name of its Kafka resource",
-        unbuilt = STRIMZI },
       { name = "on", kind = "kubernetes", phase = "run",
-        desc = "the Kubernetes where its workloads are Deployments" },
-      { name = "listener", kind = "text", desc = "listener of the resource",
-        unbuilt = STRIMZI },
+        desc = "the Kubernetes where it is, and its workloads are Deployments" },
     },
   },
   workload = {

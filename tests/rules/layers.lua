@@ -67,9 +67,10 @@ local MAY = {
   base = { "vm", "base" },
   kafka = { "vm", "base", "kafka", "runbook.goal" },
   kube = { "vm", "base", "kube", "runbook.goal" },
+  strimzi = { "vm", "base", "kafka", "kube", "strimzi", "runbook.goal" },
   mirror = { "vm", "base", "kafka", "kube", "mirror", "runbook.goal" },
   app = { "vm", "base", "kafka", "kube", "app", "runbook.goal" },
-  runbook = { "vm", "base", "kafka", "kube", "mirror", "app", "runbook" },
+  runbook = { "vm", "base", "kafka", "kube", "strimzi", "mirror", "app", "runbook" },
   repl = { "vm", "base", "kafka", "kube", "mirror", "app", "runbook", "repl",
     "cmd.explain" }, -- one explanation of codes and words, told in both
   cmd = { "vm", "base", "kafka", "kube", "mirror", "app", "runbook", "repl", "cmd" },

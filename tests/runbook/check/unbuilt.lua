@@ -2,7 +2,7 @@
 runbook "unbuilt" { window = { opens = "Sat 01:00", closes = "Sun 05:00" } }
 
 local ocp = kubernetes "ocp" { context = "prod" }
-local source = cluster "source" { strimzi = "event-bus", on = ocp }
+local source = cluster "source" { strimzi = "event-bus", on = ocp, listener = "external", user = "migration" }
 local target = cluster "target" { bootstrap = "127.0.0.1:9093" }
 local unit = workload "unit" { unit = "greeter.service", group = "g", reads = "a" }
 local third = cluster "third" { bootstrap = "127.0.0.1:9094" }

@@ -1,0 +1,16 @@
+--- cluster "x" { strimzi = "name", on = kube, ... }: a Kafka cluster whose
+-- addresses and credentials come from its Kafka resource.
+
+local M = {}
+
+--- Contacts nothing.
+---@param spec table  fields of the declaration
+---@return tranship.Cluster
+function M.new(spec)
+  local fields = {}
+  for name, value in pairs(spec) do fields[name] = value end
+  fields.strimzi = require "strimzi.cluster".new(spec)
+  return require "kafka.cluster".new(fields)
+end
+
+return M

@@ -1,0 +1,82 @@
+--- Who a KafkaUser is to the brokers: its Secret as a login, its principal.
+
+local err = require "base.err"
+local state = require "strimzi.state"
+
+local M = {}
+
+local function refuse(kind, format, ...)
+  return nil, err.new { kind = kind, origin = "strimzi", message = format:format(...) }
+end
+
+--- What each type of authentication has in its Secret, as a login.
+local LOGIN = {
+  tls = function(_, data)
+    return { kind = "certificate", cert = data["user.crt"], key = data["user.key"] },
+      { "user.crt", "user.key" }
+  end,
+  ["scram-sha-512"] = function(name, data)
+    return { kind = "scram", user = name, password = data.password }, { "password" }
+  end,
+}
+
+--- The principal's name as the brokers see it: "CN=x" with a certificate.
+---@param kind string  of authentication
+function M.principal(name, kind)
+  return kind and kind:find "^tls" and "CN=" .. name or name
+end
+
+local function secret_of(self, there)
+  local name = there.status and there.status.secret or there.metadata.name
+  local secret, why = self.kube:find("v1/Secret", name, { namespace = self.namespace })
+  if secret then return secret.data or {}, name end
+  if secret == nil then return nil, why end
+  return refuse("not found", "KafkaUser %s on %s: its Secret %s is not there: %s",
+    there.metadata.name, self.kube.name, name, state.is_ready(there)
+      and "it was deleted, and the User Operator makes it anew at its next look"
+      or state.text(there))
+end
+
+--- Refuses a user that the listener would turn away.
+local function must_fit(self, one, kind)
+  if kind == one.login then return true end
+  return refuse("auth", "%s: listener \"%s\" %s, and KafkaUser %s logs in by %s",
+    tostring(self), one.name, one.login and "wants " .. one.login
+      or "wants no login (leave `user` out)", self.user, tostring(kind))
+end
+
+--- How the declared user logs in to a listener; nil where it wants nothing.
+---@async
+---@param self tranship.StrimziCluster
+---@param one tranship.Listener
+---@return table? login, tranship.Err?
+function M.login(self, one)
+  if not self.user then
+    if not one.login then return nil end
+    return refuse("auth", "%s: listener \"%s\" wants %s: give the cluster user = \"NAME\" "
+      .. "of a KafkaUser, or a login", tostring(self), one.name, one.login)
+  end
+  local there, why = self:object("KafkaUser", self.user)
+  if not there then return nil, why end
+  local kind = there.spec and there.spec.authentication and there.spec.authentication.type
+  local ok
+  ok, why = must_fit(self, one, kind)
+  if not ok then return nil, why end
+  if not LOGIN[kind] then
+    return refuse("auth", "KafkaUser %s logs in by %s: its credentials are not in "
+      .. "Kubernetes; give the cluster a login", self.user, kind)
+  end
+  local data
+  data, why = secret_of(self, there)
+  if not data then return nil, why end
+  local login, keys = LOGIN[kind](there.status and there.status.username or self.user, data)
+  for _, key in ipairs(keys) do
+    if not data[key] then
+      return refuse("not found", "Secret %s on %s has no '%s', which KafkaUser %s logs "
+        .. "in by", why, self.kube.name, key, self.user)
+    end
+  end
+  return login
+end
+
+return M

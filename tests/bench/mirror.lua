@@ -18,6 +18,7 @@ local try = require "base.try"
 local bridge = require "mirror.bridge"
 local cluster = require "kafka.cluster"
 local context = require "base.context"
+local place = require "mirror.place"
 
 local old_at, new_at, folder, mm2_file, TOPIC, bytes, rounds = ...
 rounds = tonumber(rounds) or 3
@@ -93,15 +94,13 @@ local function by_tranship(round)
   fresh_topic()
   local road = bridge.new { name = ("%s-%d"):format(TOPIC, round), from = old,
                             to = new, topics = { TOPIC } }
-  local pid
-  local opening = task.spawn(function() try(road:open {}:apply {}) end)
+  local opening <close> = task.spawn(function() try(road:open {}:apply {}) end)
   local result = measure(function()
-    pid = pid or road:status().pid
-    return pid or 0
+    if opening:is_done() then try(opening:outcome()) end
+    return (place.holder(road.name) or {}).pid or 0
   end)
   try(opening:join())
-  local status = road:status()
-  if status.pid then sys.kill(status.pid, "KILL") end
+  sys.kill(place.holder(road.name).pid, "KILL")
   road:close()
   return result
 end

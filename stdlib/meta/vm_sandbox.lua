@@ -48,7 +48,9 @@ function Box:usage() end
 ---@return T
 function M.freeze(t) end
 
---- Runs text with string arguments in a Lua state of its own.
+--- Runs text with string arguments in a Lua state of its own, on a thread of
+--- its own.
+---@async
 ---@param text string
 ---@param ... string
 ---@return string|nil, tranship.Err? err

@@ -1,6 +1,8 @@
 --- From what was declared to the book the engine runs: the tree of items, the
 -- flat list of steps with short names, and what each needs.
 
+local fingerprint = require "runbook.fingerprint"
+
 local M = {}
 
 ---@class tranship.Book
@@ -11,6 +13,7 @@ local M = {}
 ---@field file string
 ---@field text string
 ---@field sources table<string, string>
+---@field said string          all that it declares, as a text
 ---@field fingerprint string
 ---@field params table<string, table>
 ---@field clusters table[]
@@ -122,18 +125,29 @@ function M.arrange(d, call)
   d.items, d.steps, d.by_id = items, steps, by_id
 end
 
+--- The fingerprint of a book is made when somebody asks for it: checking does
+-- not, and has to be quick.
+local Book = { __name = "book" }
+
+function Book.__index(book, name)
+  if name ~= "fingerprint" then return nil end
+  book.fingerprint = fingerprint.of(book.said)
+  return book.fingerprint
+end
+
 --- The book of a declaration that has no problems.
 ---@param d tranship.Declaration
+---@param said string  all that it declares: runbook.fingerprint.text
 ---@return tranship.Book
-function M.of(d, fingerprint)
+function M.of(d, said)
   local own = d.runbook
-  return {
+  return setmetatable({
     name = own.name, version = own.version, owner = own.owner,
     order = own.order, file = d.file, text = d.sources[d.file],
-    sources = d.sources, fingerprint = fingerprint, params = d.params,
-    kubernetes = d.kubernetes, clusters = d.clusters, workloads = d.workloads, bridges = d.bridges,
-    items = d.items, steps = d.steps, by_id = d.by_id,
-  }
+    sources = d.sources, said = said, params = d.params,
+    kubernetes = d.kubernetes, clusters = d.clusters, workloads = d.workloads,
+    bridges = d.bridges, items = d.items, steps = d.steps, by_id = d.by_id,
+  }, Book)
 end
 
 return M

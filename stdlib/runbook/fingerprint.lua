@@ -13,15 +13,20 @@ Writer.__index = Writer
 
 function Writer:put(text) self.out[#self.out + 1] = text end
 
+local function is_before(a, b)
+  if type(a) == type(b) and type(a) ~= "table" and type(a) ~= "boolean" then
+    return a < b
+  end
+  return type(a) .. tostring(a) < type(b) .. tostring(b)
+end
+
 local function sorted_names(value)
-  local names = {}
-  for name in next, value do names[#names + 1] = name end
-  table.sort(names, function(a, b)
-    if type(a) == type(b) and type(a) ~= "table" and type(a) ~= "boolean" then
-      return a < b
-    end
-    return type(a) .. tostring(a) < type(b) .. tostring(b)
-  end)
+  local names, is_mixed = {}, false
+  for name in next, value do
+    names[#names + 1] = name
+    is_mixed = is_mixed or type(name) ~= "string"
+  end
+  table.sort(names, is_mixed and is_before or nil)
   return names
 end
 
@@ -161,10 +166,11 @@ function M.text(d)
   return table.concat(writer.out)
 end
 
----@param d tranship.Declaration
+--- Of such a text.
+---@param text string
 ---@return string hex
-function M.of(d)
-  return require "vm.sys".sha256(M.text(d))
+function M.of(text)
+  return require "vm.sys".sha256(text)
 end
 
 return M

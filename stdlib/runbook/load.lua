@@ -7,10 +7,12 @@ local context = require "base.context"
 local declaration = require "runbook.declaration"
 local err = require "base.err"
 local face = require "runbook.face"
+local fingerprint = require "runbook.fingerprint"
 local problems = require "runbook.problems"
 local recipes = require "runbook.recipes"
 local sandbox = require "vm.sandbox"
 local strangers = require "runbook.strangers"
+local task = require "vm.task"
 local words = require "runbook.words"
 
 local M = {}
@@ -166,38 +168,43 @@ local SHORT_LIFE = 1000
 
 local SECOND_TIME = [[
 local arguments = ...
-return require "runbook.load".fingerprint(arguments)
+return require "runbook.load".declared_text(arguments)
 ]]
 
---- The fingerprint of a declaration in this very state, for the second time.
----@param arguments string  JSON of path, sources, params, recipes
+--- What a runbook declares in this very state, for the second time.
+---@param arguments string  JSON of path, text, params, recipes, sources
 ---@return string
-function M.fingerprint(arguments)
+function M.declared_text(arguments)
   collectgarbage("setpause", SHORT_LIFE)
   local options = require "vm.json".decode(arguments)
-  local d = new_declaration(options.path, options.sources[options.path], {
-    params = options.params, lenient = true, recipes = options.recipes,
-    sources = options.sources, blind = true,
-  })
+  options.lenient, options.blind = true, true
+  local d = new_declaration(options.path, options.text, options)
   declare(d)
-  local fingerprint = require "runbook.fingerprint".of(d)
+  local text = fingerprint.text(d)
   forget(d)
-  return fingerprint
+  return text
 end
 
---- Declares again in a fresh state and compares.
-local function compare(d, options, fingerprint)
-  local again, why = sandbox.fresh(SECOND_TIME, require "vm.json".encode {
-    path = d.file, sources = d.sources, params = d.given,
-    recipes = d.recipes,
+--- Begins to declare in a fresh state, beside the first time.
+---@return tranship.Task
+local function declare_again(path, text, options)
+  return task.spawn(sandbox.fresh, SECOND_TIME, require "vm.json".encode {
+    path = path, text = text, params = options.params or {},
+    recipes = options.recipes, sources = options.sources,
   })
-  if again ~= fingerprint then
+end
+
+--- Waits for the second time, and compares.
+---@async
+local function compare(d, text, second)
+  local is_done, again, why = second:join()
+  if not is_done then again, why = nil, again end
+  if again ~= text then
     d:problem("E0505", { file = d.file, line = 1 },
       "declared a second time, the runbook says something else",
       not again and tostring(why)
       or "something in it depends on more than its text and parameters")
   end
-  return options
 end
 
 --- Loads a runbook.
@@ -219,13 +226,15 @@ function M.book(path, options)
       message = "the runbook cannot be read: "
         .. (err.is(why) and why.message or tostring(why)) } }
   end
+  local second <close> = not options.once
+    and declare_again(path, text, options) or nil
   local d = new_declaration(path, text, options)
   local finished = declare(d)
   if finished and not has_error(d.problems) then
-    local fingerprint = require "runbook.fingerprint".of(d)
-    if not options.once then compare(d, options, fingerprint) end
+    local said = fingerprint.text(d)
+    if second then compare(d, said, second) end
     if not has_error(d.problems) then
-      local made = book.of(d, fingerprint)
+      local made = book.of(d, said)
       made.close = function() forget(d) end
       return made, problems.sort(d.problems)
     end

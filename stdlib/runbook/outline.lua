@@ -23,35 +23,30 @@ local M = {}
 ---@field body? tranship.OutlineTable  its last table
 ---@field binding? string the local it is assigned to
 
-local OPENS = { ["function"] = true, ["if"] = true, ["do"] = true,
-  ["repeat"] = true }
-local CLOSES = { ["end"] = true, ["until"] = true }
+local DEPTH = { ["function"] = 1, ["if"] = 1, ["do"] = 1, ["repeat"] = 1,
+  ["end"] = -1, ["until"] = -1 }
 local CLOSER = { ["("] = ")", ["["] = "]" }
 
+--- `words` are the texts of the tokens, but false for what is a text itself: the
+-- reader looks at each several times, as every declaration is read by it.
 local Reader = {}
 Reader.__index = Reader
 
-function Reader:peek(offset) return self.tokens[self.i + (offset or 0)] end
-
-function Reader:is(text, offset)
-  local token = self:peek(offset)
-  return token ~= nil and token.kind ~= "string" and token.text == text
-end
+local function is_text(token) return token and token.kind == "string" end
+local function is_name(token) return token and token.kind == "name" end
 
 --- A name and what follows it: a.b:c "text" { ... } (...).
 function Reader:chain(binding)
-  local first = self:peek()
-  local name = first.text
+  local tokens, words = self.tokens, self.words
+  local first = tokens[self.i]
+  local name, call = first.text, nil
   self.i = self.i + 1
-  local call
   while true do
-    local token = self:peek()
-    if not token then break end
-    if (self:is(".") or self:is(":")) and self:peek(1)
-      and self:peek(1).kind == "name" then
-      name, call = self:peek(1).text, nil
+    local token, word = tokens[self.i], words[self.i]
+    if (word == "." or word == ":") and is_name(tokens[self.i + 1]) then
+      name, call = tokens[self.i + 1].text, nil
       self.i = self.i + 2
-    elseif token.kind == "string" or self:is("{") or self:is("(") then
+    elseif word == false or word == "{" or word == "(" then
       if not call then
         call = { name = name, line = first.line, col = first.col,
           binding = binding }
@@ -59,7 +54,7 @@ function Reader:chain(binding)
       end
       call.last_line = token.line
       self:argument(call, token)
-    elseif self:is("[") then
+    elseif word == "[" then
       self.i = self.i + 1
       self:skip_to("]")
     else
@@ -69,28 +64,29 @@ function Reader:chain(binding)
 end
 
 function Reader:argument(call, token)
-  if token.kind == "string" then
+  if is_text(token) then
     call.title = call.title or token.value
     self.i = self.i + 1
   elseif token.text == "{" then
     call.body = self:table()
   else
-    local inside = self:peek(1)
-    if inside and inside.kind == "string" and self:is(")", 2) then
+    local inside = self.tokens[self.i + 1]
+    if is_text(inside) and self.words[self.i + 2] == ")" then
       call.title = call.title or inside.value
     elseif not call.title then
       call.titled_by_code = true
     end
     self.i = self.i + 1
-    if self:is("{") then call.body = self:table() end
+    if self.words[self.i] == "{" then call.body = self:table() end
     self:skip_to(")")
   end
 end
 
 --- Past the closing bracket, reading the calls on the way.
 function Reader:skip_to(closer)
-  while self:peek() do
-    if self:is(closer) then
+  local words = self.words
+  while words[self.i] ~= nil do
+    if words[self.i] == closer then
       self.i = self.i + 1
       return
     end
@@ -100,64 +96,59 @@ end
 
 --- One token, bracket or chain.
 function Reader:step()
-  local token = self:peek()
-  local closer = token.kind == "operator" and CLOSER[token.text]
-  if token.kind == "name" then
-    local binding
-    if self.i > 2 and self:is("=", -1) and self:is("local", -3) then
-      binding = self:peek(-2).text
-    end
-    self:chain(binding)
-  elseif closer then
-    self.i = self.i + 1
-    self:skip_to(closer)
-  elseif self:is("{") then
+  local i, words = self.i, self.words
+  local word = words[i]
+  if is_name(self.tokens[i]) then
+    local is_bound = words[i - 1] == "=" and words[i - 3] == "local"
+    self:chain(is_bound and self.tokens[i - 2].text or nil)
+  elseif CLOSER[word] then
+    self.i = i + 1
+    self:skip_to(CLOSER[word])
+  elseif word == "{" then
     self:table()
   else
-    self.i = self.i + 1
+    self.i = i + 1
   end
 end
 
 --- The value of a field or item: up to the comma or brace that ends it.
 function Reader:value()
-  local start, depth = self:peek(), 0
+  local words, start, depth = self.words, self.tokens[self.i], 0
   local inner
-  if self:is("{") then inner = self:table() end
-  while self:peek() do
-    local token = self:peek()
-    if depth == 0 and (self:is(",") or self:is(";") or self:is("}")) then break end
-    if token.kind == "keyword" then
-      if OPENS[token.text] then depth = depth + 1 end
-      if CLOSES[token.text] then depth = math.max(0, depth - 1) end
-    end
+  if words[self.i] == "{" then inner = self:table() end
+  while words[self.i] ~= nil do
+    local word = words[self.i]
+    if depth == 0 and (word == "," or word == ";" or word == "}") then break end
+    depth = math.max(0, depth + (DEPTH[word] or 0))
     self:step()
   end
   return start and { line = start.line, col = start.col, inner = inner }
 end
 
 function Reader:table()
-  local open = self:peek()
+  local tokens, words = self.tokens, self.words
+  local open = tokens[self.i]
   local out = { line = open.line, col = open.col, fields = {}, items = {},
     twice = {} }
   self.i = self.i + 1
-  while self:peek() and not self:is("}") do
+  while words[self.i] ~= nil and words[self.i] ~= "}" do
     local before = self.i
-    local token = self:peek()
-    if token.kind == "name" and self:is("=", 1) then
-      self.i = self.i + 2
+    local token = tokens[before]
+    if is_name(token) and words[before + 1] == "=" then
+      self.i = before + 2
       local value = self:value() or {}
       local field = { line = token.line, col = token.col, name = token.text,
         inner = value.inner }
       if out.fields[token.text] then out.twice[#out.twice + 1] = field end
       out.fields[token.text] = field
-    elseif self:is("[") then
-      self.i = self.i + 1
+    elseif words[before] == "[" then
+      self.i = before + 1
       self:skip_to("]")
       self:value()
     else
       out.items[#out.items + 1] = self:value()
     end
-    if self:is(",") or self:is(";") then self.i = self.i + 1 end
+    if words[self.i] == "," or words[self.i] == ";" then self.i = self.i + 1 end
     if self.i == before then self.i = before + 1 end
   end
   self.i = self.i + 1
@@ -283,9 +274,13 @@ end
 function M.of(text)
   local outline = kept[text]
   if outline then return outline end
-  local reader = setmetatable({ tokens = M.tokens(text), i = 1,
+  local tokens, words = M.tokens(text), {}
+  for i, token in ipairs(tokens) do
+    words[i] = token.kind ~= "string" and token.text
+  end
+  local reader = setmetatable({ tokens = tokens, words = words, i = 1,
     calls = {} }, Reader)
-  while reader:peek() do reader:step() end
+  while words[reader.i] ~= nil do reader:step() end
   outline = setmetatable({ calls = reader.calls, tokens = reader.tokens },
     Outline)
   kept[text] = outline

@@ -2,6 +2,8 @@
 -- does not understand becomes a token of kind "unknown", so that a half-typed
 -- line can be completed and a broken file can still be pointed into.
 
+local byte, find, sub = string.byte, string.find, string.sub
+
 local M = {}
 
 ---@class tranship.Token
@@ -18,9 +20,12 @@ for word in ([[and break do else elseif end false for function goto if in local
   KEYWORDS[word] = true
 end
 
-local OPERATORS = {
-  "...", "..", "<<", ">>", "//", "==", "~=", "<=", ">=", "::",
-}
+local OPERATORS = {} -- of two bytes
+for text in ("<< >> // == ~= <= >= ::"):gmatch("%S+") do
+  OPERATORS[text] = true
+end
+
+local DASH = ("-"):byte()
 
 --- The end of `[==[ ... ]==]` that begins at `at`; nil if none begins there.
 local function long_bracket(text, at)
@@ -48,69 +53,84 @@ local function quoted(text, at)
   return #text, "unknown"
 end
 
---- Kind, last byte and value of the token at `at`, which is not white space.
-local function next_token(text, at)
-  local c = text:sub(at, at)
-  if c:find("[%a_]") then
-    local _, stop = text:find("^[%w_]+", at)
-    local word = text:sub(at, stop)
-    return KEYWORDS[word] and "keyword" or "name", stop
-  elseif text:find("^%.?%d", at) then
-    local _, stop = text:find("^0[xX][%x%.]*[pP]?[+-]?%x*", at)
-    if not stop then _, stop = text:find("^[%d%.]+[eE][+-]?%d+", at) end
-    if not stop then _, stop = text:find("^[%d%.]+", at) end
-    return "number", stop
-  elseif text:find("^%-%-", at) then
-    local stop = long_bracket(text, at + 2)
-    return "comment", stop or (text:find("\n", at, true) or #text + 1) - 1
-  elseif c == '"' or c == "'" then
-    local stop, kind = quoted(text, at)
-    return kind, stop, text:sub(at + 1, kind == "string" and stop - 1 or stop)
-  elseif c == "[" then
-    local stop, first, last = long_bracket(text, at)
-    if stop then return "string", stop, text:sub(first, last) end
-    return "operator", at
-  end
-  if c:find("[%(%){},;%]%+%-%*%%%^#&|]") then -- no longer one begins so
-    return "operator", at
-  end
-  for _, operator in ipairs(OPERATORS) do
-    if text:sub(at, at + #operator - 1) == operator then
-      return "operator", at + #operator - 1
-    end
-  end
-  if c:find("[%+%-%*/%%%^#&~|<>=%(%){}%];:,%.]") then return "operator", at end
-  return "unknown", at
+-- One reader for each first byte: kind, last byte and value of the token at
+-- `at`. Every declaration reads its sources, so this is kept quick.
+local readers = {}
+
+local function on(first, reader)
+  for c in first:gmatch "." do readers[byte(c)] = reader end
 end
+
+on("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_", function(text, at)
+  local _, stop = find(text, "^[%w_]*", at + 1)
+  return "name", stop
+end)
+
+local function number(text, at)
+  local _, stop = find(text, "^0[xX][%x%.]*[pP]?[+-]?%x*", at)
+  if not stop then _, stop = find(text, "^[%d%.]+[eE][+-]?%d+", at) end
+  if not stop then _, stop = find(text, "^[%d%.]+", at) end
+  return "number", stop
+end
+
+on("0123456789", number)
+
+on([["']], function(text, at)
+  local stop, kind = quoted(text, at)
+  return kind, stop, sub(text, at + 1, kind == "string" and stop - 1 or stop)
+end)
+
+on("(){},;]+*%^#&|", function(_, at) return "operator", at end)
+
+on("=~<>/:", function(text, at)
+  local is_long = OPERATORS[sub(text, at, at + 1)]
+  return "operator", is_long and at + 1 or at
+end)
+
+on(".", function(text, at)
+  if find(text, "^%d", at + 1) then return number(text, at) end
+  local _, stop = find(text, "^%.?%.?", at + 1)
+  return "operator", stop
+end)
+
+on("-", function(text, at)
+  if byte(text, at + 1) ~= DASH then return "operator", at end
+  local stop = long_bracket(text, at + 2)
+  return "comment", stop or (find(text, "\n", at, true) or #text + 1) - 1
+end)
+
+on("[", function(text, at)
+  local stop, first, last = long_bracket(text, at)
+  if stop then return "string", stop, sub(text, first, last) end
+  return "operator", at
+end)
 
 --- All tokens of `text`, comments left out unless asked for.
 ---@param text string
 ---@param with_comments? boolean
 ---@return tranship.Token[]
 function M.tokens(text, with_comments)
-  local tokens = {}
-  local at, line, line_start = 1, 1, 1
-  local function count_lines(from, to)
-    local found = text:find("\n", from, true)
-    while found and found <= to do
-      line, line_start = line + 1, found + 1
-      found = text:find("\n", found + 1, true)
+  local tokens, line, line_start = {}, 1, 1
+  local newline = find(text, "\n", 1, true)
+  local first = sub(text, 1, 1) == "#" and (newline or #text + 1) or 1
+  local start = find(text, "%S", first)
+  while start do
+    while newline and newline < start do
+      line, line_start = line + 1, newline + 1
+      newline = find(text, "\n", line_start, true)
     end
-  end
-  if text:sub(1, 1) == "#" then at = text:find("\n", 1, true) or #text + 1 end
-  while true do
-    local start = text:find("%S", at)
-    if not start then break end
-    count_lines(at, start - 1)
-    local kind, stop, value = next_token(text, start)
+    local read = readers[byte(text, start)]
+    local kind, stop, value = "unknown", start, nil
+    if read then kind, stop, value = read(text, start) end
+    local written = sub(text, start, stop)
+    if kind == "name" and KEYWORDS[written] then kind = "keyword" end
     if kind ~= "comment" or with_comments then
       tokens[#tokens + 1] = {
-        kind = kind, text = text:sub(start, stop), value = value, at = start,
+        kind = kind, text = written, value = value, at = start,
         line = line, col = start - line_start + 1,
       }
     end
-    count_lines(start, stop)
-    at = stop + 1
+    start = find(text, "%S", stop + 1)
   end
   return tokens
 end

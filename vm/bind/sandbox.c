@@ -345,63 +345,68 @@ static int box_usage(lua_State *L) {
 }
 
 /* fresh(text, ...) -> string | nil, err: runs text with string arguments in a
- * Lua state of its own, with the library and nothing else. */
+ * Lua state of its own, with the library and nothing else. It has a thread of
+ * the pool to itself: whoever wants to compare goes on meanwhile. */
 
 typedef struct fresh {
-  tsh_host *host;
+  tsh_work work;
+  const char *stdlib;
   tsh_buf result;
   int count;
-  tsh_buf arguments[];
+  tsh_buf values[]; /* the text, then the arguments */
 } fresh;
 
-static void fresh_release(void *body) {
-  fresh *f = *(fresh **)body;
+static int fresh_run(tsh_work *work) {
+  fresh *f = (fresh *)work;
+  tsh_err *err = &f->work.op.err;
+  tsh_host *host = NULL;
+  int rc = tsh_host_open(&host, f->stdlib, err);
 
-  if (f->host != NULL)
-    tsh_host_close(f->host);
+  if (rc != 0)
+    return rc;
+  rc = tsh_host_eval(host, tsh_buf_text(&f->values[0]), f->values[0].length,
+                     "=fresh", f->count - 1, f->values + 1, &f->result, err);
+  tsh_host_close(host);
+  return rc;
+}
+
+static void fresh_free(tsh_op *op) {
+  fresh *f = (fresh *)op;
+
   for (int i = 0; i < f->count; i++)
-    tsh_buf_fini(&f->arguments[i]);
+    tsh_buf_fini(&f->values[i]);
   tsh_buf_fini(&f->result);
   free(f);
 }
 
-static const tsh_class fresh_class = {"sandbox.fresh", sizeof(fresh *),
-                                      fresh_release, NULL};
+static int push_fresh(lua_State *L, tsh_op *op) {
+  const fresh *f = (fresh *)op;
 
-static fresh *push_fresh(lua_State *L, int count) {
-  fresh **body = tsh_bind_new(L, &fresh_class);
-  fresh *f = calloc(1, sizeof *f + (size_t)count * sizeof(tsh_buf));
-
-  if (f == NULL)
-    abort();
-  *body = f;
-  f->count = count;
-  tsh_buf_init(&f->result, SIZE_MAX / 2);
-  for (int i = 0; i < count; i++)
-    tsh_buf_init(&f->arguments[i], SIZE_MAX / 2);
-  tsh_bind_opened(L, body);
-  lua_toclose(L, -1);
-  return f;
+  lua_pushlstring(L, tsh_buf_text(&f->result), f->result.length);
+  return 1;
 }
 
 static int sandbox_fresh(lua_State *L) {
-  size_t length, argument_length;
-  const char *text = luaL_checklstring(L, 1, &length);
-  int count = lua_gettop(L) - 1;
-  fresh *f = push_fresh(L, count);
-  tsh_err err;
+  int count = lua_gettop(L);
+  fresh *f;
 
+  for (int i = 1; i <= count; i++)
+    luaL_checkstring(L, i);
+  luaL_argcheck(L, count > 0, 1, "text expected");
+  f = calloc(1, sizeof *f + (size_t)count * sizeof(tsh_buf));
+  if (f == NULL)
+    return luaL_error(L, "not enough memory");
+  f->count = count;
+  f->stdlib = tsh_bind_state(L)->stdlib;
+  tsh_buf_init(&f->result, SIZE_MAX / 2);
   for (int i = 0; i < count; i++) {
-    const char *argument = luaL_checklstring(L, i + 2, &argument_length);
-
-    tsh_buf_add(&f->arguments[i], argument, argument_length);
+    tsh_buf_init(&f->values[i], SIZE_MAX / 2);
+    tsh_buf_add(&f->values[i], lua_tostring(L, i + 1), lua_rawlen(L, i + 1));
   }
-  if (tsh_host_open(&f->host, tsh_bind_state(L)->stdlib, &err) != 0 ||
-      tsh_host_eval(f->host, text, length, "=fresh", count, f->arguments,
-                    &f->result, &err) != 0)
-    return tsh_bind_fail(L, &err);
-  lua_pushlstring(L, tsh_buf_text(&f->result), f->result.length);
-  return 1;
+  f->work.run = fresh_run;
+  f->work.op.free = fresh_free;
+  tsh_work_start(tsh_bind_loop(L), &f->work);
+  return tsh_bind_await(L, &f->work.op, push_fresh);
 }
 
 /* bytecode(fn) -> the stripped bytecode of a Lua function, for trusted code
@@ -463,7 +468,6 @@ void tsh_sandbox_close_strings(lua_State *L) {
 }
 
 int luaopen_vm_sandbox(lua_State *L) {
-  tsh_bind_class(L, &fresh_class);
   luaL_newlib(L, functions);
   push_field(L, "table", "sort");
   lua_pushcclosure(L, sorted_pairs, 1);

@@ -113,10 +113,19 @@ local function stock_goal(name)
   end
 end
 
-local function gitops_paused()
-  declaration.problem("E0901", nil, "'gitops_paused' is not built yet",
-    "it needs Kubernetes; leave the step out")
-  return kinds.nothing
+--- gitops_paused { ocp3, ocp4, source }: platforms, and clusters run by Strimzi.
+local function gitops_paused(body)
+  local made = stock_goal "gitops_paused"(body)
+  for _, thing in ipairs(made.args.on or {}) do
+    local kind = kinds.of(thing)
+    if thing ~= kinds.nothing and kind ~= "kubernetes"
+      and not (kind == "cluster" and thing.strimzi) then
+      declaration.problem("E0201", nil, ("gitops_paused takes platforms, and "
+        .. "clusters that Strimzi runs; %s is a %s"):format(thing.name, kind),
+        "name the kubernetes its objects are on")
+    end
+  end
+  return made
 end
 
 --- together { f, g, at_once = 2 }: results in order; the first failure ends all.

@@ -106,9 +106,11 @@ function World:get(kind, name, namespace)
   return done.stdout ~= "" and assert(json.decode(done.stdout)) or nil
 end
 
---- Applies objects (tables, or one text of YAML) as `kubectl apply` does.
+--- Applies objects (tables, or one text of YAML) as `kubectl apply` does; forced,
+-- also over the fields of others.
 ---@async
-function World:apply(objects)
+---@param options? { force?: boolean }
+function World:apply(objects, options)
   if type(objects) == "table" then
     local texts = {}
     for i, object in ipairs(objects[1] and objects or { objects }) do
@@ -116,7 +118,8 @@ function World:apply(objects)
     end
     objects = table.concat(texts, "\n---\n")
   end
-  local done = self:try_kubectl { "apply", "--server-side",
+  local done = self:try_kubectl { "apply", "--server-side", "--force-conflicts="
+    .. tostring(options ~= nil and options.force == true),
     "--field-manager=test", "-f", "-", input = objects }
   if done.code ~= 0 then error(done.stderr, 0) end
 end

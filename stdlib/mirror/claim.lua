@@ -5,14 +5,12 @@
 
 local log = require "vm.log"
 local sys = require "vm.sys"
-local task = require "vm.task"
 local err = require "base.err"
 local record = require "mirror.record"
 
 local M = {}
 
 local PREDECESSOR_MS = 3000 -- an older engine gets this long to say goodbye
-local JITTER_MS = 200
 
 local function is_gone(claim)
   if claim.host ~= sys.hostname() then return false end
@@ -58,7 +56,7 @@ local function await_predecessor(engine, before)
 end
 
 --- Makes a claim. One made at the same moment by another engine may have the
--- same number: then both claim again.
+-- same number: it belongs to the first in the log, the other claims again.
 ---@async
 ---@return true?, tranship.Err?
 function M.make(engine)
@@ -73,9 +71,7 @@ function M.make(engine)
           :format(engine.name),
       }
     end
-    local is_mine = engine.ledger.claims[engine.generation] == 1
-    if not is_mine then task.sleep(1 + sys.random(1):byte() % JITTER_MS) end
-  until is_mine
+  until engine.ledger.claims[engine.generation] == engine.instance
   if before and before.instance ~= engine.instance
     and not is_of_group(engine, before) then
     await_predecessor(engine, before)

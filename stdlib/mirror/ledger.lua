@@ -12,7 +12,7 @@ M.__index = M
 function M.new()
   return setmetatable({
     topics = {}, groups = {}, shadows = {}, claims = {}, goodbyes = {}, gone = {},
-    claims_of = {}, loans = {}, position = 0, problems = {},
+    loans = {}, position = 0, problems = {},
   }, M)
 end
 
@@ -51,12 +51,11 @@ function fold.shadow(ledger, said)
   ledger.shadows[said.value.group] = said.value
 end
 
+--- A number belongs to the instance whose claim of it is first in the log.
 function fold.claim(ledger, said)
   local number, instance = said.value.number, said.value.instance
   ledger.claim = said.value
-  ledger.claims[number] = (ledger.claims[number] or 0) + 1
-  ledger.claims_of[instance] = ledger.claims_of[instance] or {}
-  table.insert(ledger.claims_of[instance], number)
+  ledger.claims[number] = ledger.claims[number] or instance
   ledger.goodbyes[instance] = nil
 end
 
@@ -64,8 +63,8 @@ end
 function fold.goodbye(ledger, said)
   local instance = said.value.instance
   ledger.goodbye, ledger.goodbyes[instance] = said.value, true
-  for _, number in ipairs(ledger.claims_of[instance] or {}) do
-    ledger.gone[number] = true
+  for number, claimant in pairs(ledger.claims) do
+    if claimant == instance then ledger.gone[number] = true end
   end
 end
 

@@ -26,14 +26,11 @@ end
 local function owners(t, road)
   local book = road:ledger() -- the bridge may be made just now
   if not book or not book.bridge then return nil end
-  local instance_of, owner = {}, {}
-  for instance, numbers in pairs(book.claims_of) do
-    for _, number in ipairs(numbers) do instance_of[number] = instance end
-  end
+  local owner = {}
   for _, row in ipairs(t.ok(road:progress())) do
     local at = book:partition(row.topic, row.partition).at
     if not at or at.state ~= "copying" then return nil end
-    owner[row.topic .. "/" .. row.partition] = instance_of[at.claim]
+    owner[row.topic .. "/" .. row.partition] = book.claims[at.claim]
   end
   return owner
 end

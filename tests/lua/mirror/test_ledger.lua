@@ -178,14 +178,15 @@ test("whoever took a partition later is believed, and who has ended is known",
     local book = ledger_of {
       { key.claim, { instance = "a", number = 1, group = true } },
       { key.claim, { instance = "b", number = 2, group = true } },
+      { key.claim, { instance = "c", number = 2, group = true } }, -- came second
       said(1, 10), said(2, 10), said(1, 99),
-      { key.goodbye, { instance = "a" } },
+      { key.goodbye, { instance = "a" } }, { key.goodbye, { instance = "c" } },
     }
     t.equal({ book:partition("t", 0).at.claim,
       book:partition("t", 0).at.source }, { 2, 10 })
     t.equal({ book.gone[1], book.gone[2] }, { true })
     t.equal({ book.goodbyes.a, book.goodbyes.b }, { true })
-    t.equal(book.claims[2], 1)
+    t.equal({ book.claims[1], book.claims[2] }, { "a", "b" })
   end)
 
 test("transactional ids by leg, and what is borrowed until it is back", function(t)

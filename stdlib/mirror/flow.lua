@@ -339,9 +339,14 @@ local function copy(flow, leg)
 end
 
 --- The first leg of ours: behind what another engine copied, or a fresh one.
-local function first_leg(flow)
+---@param before? table  a leg that is over, as its topic is another now
+local function first_leg(flow, before)
   local wanted = flow.engine.ledger.topics[flow.topic]
   wanted = wanted and wanted.want or { leg = 1, writer = "from" }
+  if before then
+    return prepare.first_leg(flow, math.max(wanted.leg, before.leg + 1),
+      wanted.writer, true)
+  end
   local other = flow.engine.policy.mirrormaker2
   if other and other.take_over and wanted.writer == "from" then
     local leg, why = takeover.leg(flow, wanted.leg)
@@ -352,9 +357,13 @@ end
 
 local function once(flow)
   local leg = flow.engine.ledger:leg(flow.topic, flow.partition)
-  local why
-  if not leg or leg.copied_by then
-    leg, why = first_leg(flow)
+  local anew, why
+  if leg and not leg.copied_by then
+    anew, why = prepare.is_anew(flow, leg)
+    if anew == nil then return nil, why end
+  end
+  if not leg or leg.copied_by or anew then
+    leg, why = first_leg(flow, anew and leg)
     if not leg then return nil, why end
   end
   flow.leg = leg

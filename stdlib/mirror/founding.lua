@@ -74,7 +74,63 @@ local function describe(bridge)
   }
 end
 
-local function send_record(bridge)
+--- Is every partition of the topic written by the source, and its leg made for
+-- another topic on the target than the one with this id?
+local function is_of_another(book, name, id)
+  for _, number in ipairs(book:numbers(name)) do
+    local leg = book:leg(name, number)
+    if not leg or leg.writer ~= "from" or leg.ids.to == id then return false end
+  end
+  return book:leg(name, 0) ~= nil
+end
+
+local function is_empty(client, name, partitions)
+  local ends = {}
+  for i, one in ipairs(partitions) do
+    ends[i] = { topic = name, partition = one.partition, at = "end" }
+  end
+  local list, why = client:offsets(ends)
+  if not list then return nil, why end
+  for _, one in ipairs(list) do
+    if one.err then return nil, one.err end
+    if one.offset > 0 then return false end
+  end
+  return true
+end
+
+--- Topics of a bridge that was closed which were made again on the target since
+-- and hold nothing: { [name] = id }. These are copied from their start. Of one
+-- that holds records, or was made again while the bridge is open, the engine
+-- says so and stops.
+---@async
+local function made_again(bridge)
+  local book, why = bridge:ledger()
+  if book == nil then return nil, why end
+  local again, on_target, list = {}, {}, {}
+  if not book or not book.wanted or book.wanted.state ~= "closed" then
+    return again
+  end
+  for _, name in ipairs(book:names()) do
+    on_target[name] = names.on_target(bridge.names, name)
+    list[#list + 1] = on_target[name]
+  end
+  if #list == 0 then return again end
+  local client = bridge.to:client "read"
+  local there
+  there, why = client:describe_topics(list)
+  if not there then return nil, why end
+  for name, its_name in pairs(on_target) do
+    local found, empty = there[its_name], false
+    if found and is_of_another(book, name, found.id) then
+      empty, why = is_empty(client, its_name, found.partitions)
+      if empty == nil then return nil, why end
+    end
+    if empty then again[name] = found.id end
+  end
+  return again
+end
+
+local function send_record(bridge, again)
   local book, why = bridge:ledger()
   if book == nil then return nil, why end
   local said
@@ -84,26 +140,36 @@ local function send_record(bridge)
   local ok
   ok, why = bridge:say {
     { record.key.bridge, said },
-    { record.key.wanted, { state = "open", time = sys.time() } },
+    { record.key.wanted, { state = "open", time = sys.time(), again = again } },
   }
   if not ok then return nil, why end
   return { id = said.id }
 end
 
+local function told_again(again)
+  local list = {}
+  for name in pairs(again) do list[#list + 1] = name end
+  table.sort(list)
+  return #list == 0 and "" or ("; from its start, since it was made again "
+    .. "there: %s"):format(table.concat(list, ", "))
+end
+
 local function write_record(bridge)
+  local again, why = made_again(bridge)
+  if not again then return nil, why end
   return effect.perform {
     primitive = "bridge.open", resume = "set", target = "bridge/" .. bridge.name,
-    summary = ("open bridge %s from %s to %s: %s, offsets %s%s"):format(
+    summary = ("open bridge %s from %s to %s: %s, offsets %s%s%s"):format(
       bridge.name, bridge.from.name, bridge.to.name,
       table.concat(bridge.topics, ", "), bridge.offsets,
-      rates.told(bridge.rate)),
+      rates.told(bridge.rate), told_again(again)),
     args = { topics = bridge.topics, except = bridge.except,
       names = bridge.names, offsets = bridge.offsets,
       configs = bridge.configs, acls = bridge.acls, rate = bridge.rate,
-      mirrormaker2 = bridge.mirrormaker2 },
+      mirrormaker2 = bridge.mirrormaker2, again = again },
     before = "closed", after = { ok = true, seen = "opened above" },
     undo = "stop copying; what was copied stays",
-    send = function() return send_record(bridge) end,
+    send = function() return send_record(bridge, again) end,
   }
 end
 

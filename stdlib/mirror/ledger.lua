@@ -98,8 +98,12 @@ function fold.turn(ledger, said)
   newest(part.turns, said.path[2], said.path[3], said.value)
 end
 
+--- A leg that begins anew, on a topic that was made again, forgets all before.
 function fold.leg(ledger, said)
   local part = partition_of(ledger, said.topic, said.partition)
+  if said.value.anew then
+    part.legs, part.turns, part.segments, part.producers = {}, {}, {}, {}
+  end
   newest(part.legs, said.path[2], said.path[3], said.value)
   part.last = math.max(part.last, said.path[2])
 end

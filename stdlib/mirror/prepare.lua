@@ -45,9 +45,22 @@ local function kind_of(flow, source, target)
   return "mapped", why
 end
 
---- Makes leg `number`, 1 on a fresh bridge, with a producer id of its own.
+--- Does the leg belong to a topic that was there on the target before this one,
+-- which the run has found empty and asked to begin anew?
 ---@async
-function M.first_leg(flow, number, writer)
+function M.is_anew(flow, leg)
+  local wanted = flow.engine.ledger.wanted
+  local id = wanted and wanted.again and wanted.again[flow.topic]
+  if not id or leg.writer ~= "from" or leg.ids.to == id then return false end
+  local ids, why = flow:topic_ids()
+  if not ids then return nil, why end
+  return ids.to == id
+end
+
+--- Makes leg `number`, 1 on a fresh bridge, with a producer id of its own.
+---@param anew? boolean  whatever was said of the partition is over
+---@async
+function M.first_leg(flow, number, writer, anew)
   local reads, writes = "from", "to"
   if writer == "to" then reads, writes = writes, reads end
   local source, why = flow:side(reads):bounds(flow:name_on(reads),
@@ -75,7 +88,7 @@ function M.first_leg(flow, number, writer)
   flow.owned_epoch = 0
   return flow:announce_leg {
     leg = number, writer = writer, pid = pid, epoch = 0, ids = ids,
-    start = starts, kind = kind, why = kind == "mapped" and reason or nil,
+    anew = anew or nil, start = starts, kind = kind, why = kind == "mapped" and reason or nil,
     filled_from = filler > 0 and target.stop or nil,
     transactions = keeps or nil, no_transactions = why_not,
     since = {

@@ -8,6 +8,15 @@ local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
 
+--- Makes the target's topic again, once the deletion has been seen.
+local function make_again(t, world, topic)
+  local client = world.new:client "write"
+  local gone = t.ok(client:delete_topics { topic.name })
+  t.ok(not gone[1].err, gone[1].err)
+  task.sleep(500)
+  world:create(world.new, { topic })
+end
+
 test("a fresh target gets the same offsets", function(t)
   local world <close> = world_of.new(t)
   local old = world.old
@@ -47,6 +56,23 @@ test("a fresh target gets the same offsets", function(t)
   world:settle(road)
   world:must_be_same("apps.a", 0, true)
   t.equal(world:kinds(road)["apps.a/0"], "same", "opened again")
+
+  -- Made again on the target while the bridge is closed: an empty topic begins
+  -- anew, one that holds something is not touched.
+  world:reach(road:closed())
+  make_again(t, world, { name = "apps.a", partitions = 3 })
+  world:append(old, world.records("apps.a", 2, 9000, 100))
+  world:reach(road:open())
+  world:settle(road)
+  for partition = 0, 2 do world:must_be_same("apps.a", partition, true) end
+  t.equal(t.ok(road:translate({ topic = "apps.a", partition = 1,
+    offset = 1300 }, { to = world.new })).offset, 1300)
+  world:reach(road:closed())
+  make_again(t, world, { name = "apps.empty" })
+  world:append(world.new, world.records("apps.empty", 0, 0, 1))
+  opened, why = road:open():apply {}
+  t.fails("conflict", opened, why)
+  t.match(why, "apps.empty on new was made again")
 end)
 
 --- Waits until the cleaner has left holes in apps.compact/0.

@@ -11,7 +11,9 @@ say() { printf '\n[%3ds] %s\n' $((SECONDS - began)) "$*"; }
 tranship() { "$build/tranship" "$@"; }
 app() { "$build/apps/$1" --bootstrap "${@:2}"; }
 
-journal() { ls "$TRANSHIP_STATE"/runs/*/journal.jsonl 2>/dev/null | head -n 1; }
+# The journal of the newest run, and its id.
+journal() { ls -t "$TRANSHIP_STATE"/runs/*/journal.jsonl 2>/dev/null | head -n 1; }
+run_id() { basename "$(dirname "$(journal)")"; }
 
 # Waits until the journal holds a line with all the given texts.
 wait_for() {
@@ -31,7 +33,7 @@ approve() {
   wait_for '"kind":"approval.asked"'
   sleep 1
   file=$(journal)
-  run=$(basename "$(dirname "$file")")
+  run=$(run_id)
   step=$(grep -F '"kind":"approval.asked"' "$file" | tail -n 1 |
     grep -o '"step":"[^"]*"' | cut -d'"' -f4)
   printf '\n[second terminal] $ tranship approve %s "%s"\n' "$run" "$step"
@@ -52,10 +54,8 @@ run_book() { # FILE -p NAME=VALUE..
   kill "$helper" 2>/dev/null || true
   wait "$helper" 2>/dev/null || true
   helper=
-  file=$(journal)
-  run=$(basename "$(dirname "$file")")
   say "the run ended with exit code $code (expected: $wanted)"
-  [ "$code" = "$wanted" ] || { tranship status "$run" || true; exit 1; }
+  [ "$code" = "$wanted" ] || { tranship status "$(run_id)" || true; exit 1; }
 }
 
 # The applications stop one after the other, each when it has read everything;
@@ -74,7 +74,7 @@ audit_home() { # CLUSTER BOOTSTRAP FILE -p NAME=VALUE..
   audit_code=0
   app audit "$bootstrap" --cluster "$home" --trail "$work/trails" || audit_code=$?
   say "report and journal"
-  tranship report "$run"
-  tranship journal verify "$run" || true
-  echo "$file"
+  tranship report "$(run_id)"
+  tranship journal verify "$(run_id)" || true
+  journal
 }

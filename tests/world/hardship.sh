@@ -17,12 +17,12 @@ there_and_back() { # "STEP .." FILE -p NAME=VALUE..
 # Runs to the end with kill -9 in every step, soon after it was entered; each
 # time the run is resumed.
 killed_in_every_step() { # FILE -p NAME=VALUE..
-  local last pid code entered step killed=() words=(run "$@")
+  local last pid code entered step killed=() words=(run "$@" --yes)
   last=$(journal || true)
   approve & # the journal that comes next is this run's
   helper=$!
   while :; do
-    "$build/tranship" "${words[@]}" --yes &
+    "$build/tranship" "${words[@]}" &
     pid=$!
     step=
     while [ -z "$step" ] && kill -0 "$pid" 2>/dev/null; do

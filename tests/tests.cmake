@@ -72,7 +72,7 @@ lua_tests(kafka GLOB ${tests}/kafka/*.lua 600)
 lua_tests(kube GLOB ${tests}/kube/*.lua 900)
 # The whole demo, twice.
 # Applications at thousands of records a second need the machine to themselves.
-set_tests_properties(kafka/demo_forward kafka/demo_rollback kube/demo
+set_tests_properties(kafka/demo_forward kafka/demo_rollback kube/demo kube/hardship
   PROPERTIES TIMEOUT 1500 PROCESSORS 2)
 # Twenty crashes of whole runs, each resumed.
 set_tests_properties(kafka/crash_moves PROPERTIES TIMEOUT 1500)

@@ -205,6 +205,23 @@ void tsh_host_close(tsh_host *host) {
   free(host);
 }
 
+#ifndef TRANSHIP_FREES_ALL
+static bool has_open(const tsh_state *state) {
+  for (const tsh_census *c = state->classes; c != NULL; c = c->next)
+    if (c->open > 0)
+      return true;
+  return state->tasks != NULL || state->pending > 0 || state->reaps > 0;
+}
+#endif
+
+void tsh_host_leave(tsh_host *host) {
+#ifndef TRANSHIP_FREES_ALL
+  if (!has_open(&host->state))
+    return;
+#endif
+  tsh_host_close(host);
+}
+
 /* Running. */
 
 /* Serves events until `task` is done. A loop with nothing left to wait for

@@ -59,6 +59,6 @@ int main(int argc, char **argv) {
     code = EXIT_BROKEN;
   }
   fflush(stdout);
-  tsh_host_close(host);
+  tsh_host_leave(host);
   return code;
 }

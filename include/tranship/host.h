@@ -29,4 +29,9 @@ int tsh_host_eval(tsh_host *host, const char *text, size_t length,
 /* Cancels what still runs and waits for operations under way. */
 void tsh_host_close(tsh_host *host);
 
+/* The same for a process that ends now: memory is left to it where nothing
+ * else is open, since freeing it object by object takes longer than a short
+ * command's work. */
+void tsh_host_leave(tsh_host *host);
+
 #endif

@@ -9,6 +9,7 @@ local context = require "base.context"
 local declaration = require "runbook.declaration"
 local err = require "base.err"
 local kinds = require "runbook.kinds"
+local place = require "runbook.place"
 local schema = require "base.schema"
 
 local M = {}
@@ -21,8 +22,8 @@ function M.note_script(chunkname) scripts[chunkname] = true end
 
 --- Whether the function `level` frames up (1 = the caller) is a script's.
 function M.from_script(level)
-  local info = debug.getinfo(level + 1, "S")
-  return info ~= nil and scripts[info.source] == true
+  local info = debug.getinfo(level + 1, "f")
+  return info ~= nil and scripts[place.source_of(info.func)] == true
 end
 
 --- Names that lead to raw handles: not for scripts.

@@ -11,20 +11,35 @@ local M = {}
 ---@field word? string   the name the word was called by: "step", "shaped_like"
 ---@field title? string  the text behind the word, when it was written as text
 
+local getinfo = debug.getinfo
+local sources_of = setmetatable({}, { __mode = "k" })
+
+--- The chunk that a function is from ("@bus.lua"). Frames are looked at for every
+-- word of a runbook, so what is asked of Lua is kept small, and kept.
+---@param f function
+---@return string
+function M.source_of(f)
+  local source = sources_of[f]
+  if not source then
+    source = getinfo(f, "S").source
+    sources_of[f] = source
+  end
+  return source
+end
+
 --- The innermost frame that belongs to one of `sources`.
 ---@param sources table<string, string>  text by file name
 ---@return tranship.Place?
 function M.here(sources)
-  local word
   for level = 2, 60 do
-    local info = debug.getinfo(level, "Sl")
+    local info = getinfo(level, "f")
     if not info then return nil end
-    local file = info.source:sub(2)
-    if info.what ~= "C" and sources[file] and info.currentline > 0 then
-      return { file = file, line = info.currentline, word = word }
+    local file = M.source_of(info.func):sub(2)
+    local line = sources[file] and getinfo(level, "l").currentline or 0
+    if line > 0 then
+      local called = level > 2 and getinfo(level - 1, "n")
+      return { file = file, line = line, word = called and called.name or nil }
     end
-    local called = debug.getinfo(level, "n")
-    word = called and called.name
   end
 end
 

@@ -6,12 +6,12 @@
 #include "tranship/batch.h"
 
 #include <lz4frame.h>
-#include <snappy-c.h>
 #include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "batch_int.h"
+#include "snappy.h"
 
 enum {
   GZIP_WINDOW = 15 + 16,    /* largest window, gzip wrapping */
@@ -107,6 +107,9 @@ static int expand_block(const uint8_t *bytes, size_t size, sink *out) {
 
 /* Bare snappy, or blocks of it behind a magic, each after its length. */
 static int expand_snappy(const uint8_t *bytes, size_t size, sink *out) {
+  int status = tsh_wire__load_snappy(out->err);
+  if (status != 0)
+    return status;
   if (size < XERIAL_HEADER ||
       memcmp(bytes, xerial_magic, sizeof xerial_magic) != 0)
     return expand_block(bytes, size, out);
@@ -118,7 +121,7 @@ static int expand_snappy(const uint8_t *bytes, size_t size, sink *out) {
     at += 4;
     if (block > size - at)
       return broken(out->err, TSH_CODEC_SNAPPY);
-    int status = expand_block(bytes + at, block, out);
+    status = expand_block(bytes + at, block, out);
     if (status != 0)
       return status;
     at += block;
@@ -262,8 +265,11 @@ static size_t most(tsh_codec codec, size_t size) {
 int tsh_codec_compress(tsh_codec codec, const uint8_t *bytes, size_t size,
                        size_t keep, uint8_t **buffer, size_t *capacity,
                        size_t *compressed, tsh_err *err) {
+  int status = codec == TSH_CODEC_SNAPPY ? tsh_wire__load_snappy(err) : 0;
+  if (status != 0)
+    return status;
   size_t space = most(codec, size), packed = 0;
-  int status = tsh_batch__reserve(buffer, capacity, keep + space, err);
+  status = tsh_batch__reserve(buffer, capacity, keep + space, err);
   if (status != 0)
     return status;
   uint8_t *to = *buffer + keep;

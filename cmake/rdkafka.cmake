@@ -8,7 +8,7 @@ if(DEFINED ENV{XDG_CACHE_HOME})
 else()
   set(rdkafka_cache $ENV{HOME}/.cache/tranship)
 endif()
-set(rdkafka_bundle ${rdkafka_cache}/librdkafka-${rdkafka_oldest}-tranship3)
+set(rdkafka_bundle ${rdkafka_cache}/librdkafka-${rdkafka_oldest}-tranship4)
 
 add_library(rdkafka::rdkafka INTERFACE IMPORTED)
 set(rdkafka_choice ${TRANSHIP_RDKAFKA})

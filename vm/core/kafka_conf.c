@@ -16,6 +16,9 @@ static const char *const fixed[][2] = {
     {"socket.keepalive.enable", "true"},
     {"reconnect.backoff.ms", "50"},
     {"reconnect.backoff.max.ms", "1000"},
+    /* The broker that speaks for its cluster is asked for again this often:
+     * requests go to the one last heard of, and it may be gone. */
+    {"topic.metadata.refresh.interval.ms", "5000"},
 };
 
 /* What a script may set; everything that changes what a call means (groups,

@@ -186,6 +186,10 @@ static void take(offset_list *list,
     item->state = ANSWERED;
     item->code = part->err;
     item->offset = part->offset;
+    /* What a leader that is gone was asked comes back without an answer and
+     * without an error. No record of that time is -1. */
+    if (!item->code && part->offset < (item->spec < 0 ? 0 : -1))
+      item->code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     item->leader_epoch = rd_kafka_topic_partition_get_leader_epoch(part);
     item->timestamp = rd_kafka_ListOffsetsResultInfo_timestamp(info);
   }

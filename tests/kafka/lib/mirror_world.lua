@@ -77,7 +77,7 @@ end
 --- Topics { name, partitions, configs } on a cluster.
 function M:create(at, list)
   for _, one in ipairs(list) do
-    one.replication = 1
+    one.replication = one.replication or self.replication or 1
     one.partitions = one.partitions or 1
   end
   local done = self.t.ok(at:client("write"):create_topics(list))

@@ -141,7 +141,9 @@ local function group_rights(self, need, missing)
   found, why = self:_ask("describe_groups", ids)
   if not found then return nil, why end
   for _, group in ipairs(found) do
-    local lack = group.operations and lacking(need, group.operations) or {}
+    local is_hidden = group.err and group.err.kind == "denied"
+    local lack = (group.operations or is_hidden)
+      and lacking(need, group.operations) or {}
     if #lack > 0 then
       missing[#missing + 1] = ("%s on group %s"):format(
         table.concat(lack, ", "), group.group)

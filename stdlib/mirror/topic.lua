@@ -195,8 +195,8 @@ function M:write(list, read_back)
   if not answers then return nil, why end
   local last = -1
   for _, answer in ipairs(answers) do
-    if err.is(answer) then return nil, answer end
-    if answer.err then return nil, answer.err end
+    why = err.is(answer) and answer or answer.err
+    if why then return nil, err.wrap(why, "write to " .. self.name) end
     last = math.max(last, answer.offset)
   end
   if read_back then return reach(self, last + 1) end

@@ -1,0 +1,83 @@
+-- The rights that scripts/rights ships, on a real API server: all there, and each
+-- one that is taken away named; several at once named together.
+local test = ...
+local sys = require "vm.sys"
+local yaml = require "vm.yaml"
+local kubernetes = require "kube.kubernetes"
+local task = require "vm.task"
+local world_of = dofile "tests/support/kube.lua"
+
+local FILE = "scripts/rights/kubernetes-role.yaml"
+
+--- Each right of a Role: its place there, and how `rights` spells it.
+local function rights_of(role)
+  local list = {}
+  for i, rule in ipairs(role.rules) do
+    local group = rule.apiGroups[1]
+    for j, resource in ipairs(rule.resources) do
+      local plural, sub = resource:match "^([^/]+)(.*)$"
+      for k, verb in ipairs(rule.verbs) do
+        list[#list + 1] = { rule = i, resource = j, verb = k,
+          text = ("%s %s%s%s"):format(verb, plural,
+            group ~= "" and "." .. group or "", sub) }
+      end
+    end
+  end
+  return list
+end
+
+--- The Role without one verb of one resource.
+local function without(role, right)
+  local rules = {}
+  for i, rule in ipairs(role.rules) do
+    for j, resource in ipairs(rule.resources) do
+      local verbs = {}
+      for k, verb in ipairs(rule.verbs) do
+        local gone = i == right.rule and j == right.resource and k == right.verb
+        if not gone then verbs[#verbs + 1] = verb end
+      end
+      if #verbs > 0 then
+        rules[#rules + 1] = { apiGroups = rule.apiGroups, resources = { resource },
+          verbs = verbs }
+      end
+    end
+  end
+  return rules
+end
+
+--- Asks until what is missing is this: the authorizer learns of it a moment later.
+local function must_lack(t, kube, asked, wanted)
+  local answer
+  for _ = 1, 100 do
+    answer = t.ok(kube:rights(asked))
+    if table.concat(answer.seen.missing, "; ") == wanted then break end
+    task.sleep(50)
+  end
+  t.equal(table.concat(answer.seen.missing, "; "), wanted)
+  t.equal(answer.ok, wanted == "")
+  return answer.text
+end
+
+test("all shipped rights are there; each that is taken away is named", function(t)
+  local world <close> = world_of.start { strimzi = "1.2.0", parts = { "etcd", "apiserver" } }
+  local role = t.ok(yaml.decode(t.ok(sys.read_file(FILE))))
+  local admin <close> = kubernetes.new { name = "here", kubeconfig = world.kubeconfig }
+  local kube <close> = kubernetes.new { name = "here", kubeconfig = world:config_of "token" }
+  local rights, asked = rights_of(role), {}
+  for i, right in ipairs(rights) do asked[i] = right.text end
+  must_lack(t, kube, asked, table.concat(asked, "; "))
+  world:kubectl("create", "-f", FILE)
+  world:kubectl("create", "rolebinding", "tranship", "--role=tranship",
+    "--user=tranship")
+  must_lack(t, kube, asked, "")
+  must_lack(t, kube, { "move workloads" }, "")
+  for _, right in ipairs(rights) do
+    t.ok(admin:patch("Role", "tranship", { rules = without(role, right) }))
+    local text = must_lack(t, kube, asked, right.text)
+    t.match(text, "token may not .* %(in namespace default%)")
+  end
+  t.note(("%d rights, each named when it was gone"):format(#rights))
+  local ok, why = pcall(kube.rights, kube, { "everything" })
+  t.equal(ok, false)
+  t.match(tostring(why), 'or "move workloads"; not "everything"')
+end)

@@ -1,4 +1,5 @@
-/* Record batches, format v2: read, check, rewrite, open, build.
+/* Record batches, format v2: read, check, rewrite, open, build. What older
+ * brokers left in the formats before it is read as such batches.
  *
  * Pure data: no thread, no loop, no I/O; one object belongs to one thread at a
  * time. All functions that can fail return 0 (or 1, where said) or a negative
@@ -156,6 +157,35 @@ int tsh_records_next(tsh_records *records, tsh_record *out, tsh_err *err);
 /* Headers: start with *at = record->headers; 1, 0 at the end, or negative. */
 int tsh_record_header(const tsh_record *record, const uint8_t **at,
                       tsh_header *out, tsh_err *err);
+
+/* Reads messages of the formats 0 and 1. init once, read any number of times
+ * (its buffers are kept), fini at the end. `codec` is that of what was read
+ * last; the batch that it became is not compressed. */
+typedef struct tsh_legacy {
+  tsh_codec codec;
+  tsh_batch batch;
+  uint8_t *buffer;
+  size_t capacity;
+  uint8_t *set; /* decompressed messages */
+  size_t set_capacity;
+} tsh_legacy;
+
+static inline bool tsh_legacy_is(const uint8_t *bytes, size_t size) {
+  return size > 16 && bytes[16] < 2;
+}
+
+void tsh_legacy_init(tsh_legacy *legacy);
+void tsh_legacy_fini(tsh_legacy *legacy);
+/* 1 = `out` holds the records of one compressed message, or of some that
+ * follow each other, at their offsets; 0 = the bytes end before the first of
+ * them does. Borrowed until the next call; `*used` bytes were taken. Checks
+ * their CRC and decompresses at most `limit` bytes. */
+int tsh_legacy_read(tsh_legacy *legacy, const uint8_t *bytes, size_t size,
+                    size_t limit, tsh_batch *out, size_t *used, tsh_err *err);
+/* Of the batch or message at `bytes`, whatever its format: the offset behind
+ * it and its size. 1, 0 = cut off, or negative. */
+int tsh_batch_span(const uint8_t *bytes, size_t size, int64_t *next,
+                   size_t *used, tsh_err *err);
 
 /* Builds one dense batch. Records are copied in; their offsets are not looked
  * at. `finish` compresses, stamps and hands over malloc'd bytes, and leaves

@@ -81,8 +81,8 @@ typedef struct tsh_mirror_flow {
   int64_t producer_id;  /* -1: none, and nothing guards against doubles */
   int16_t producer_epoch;
   int32_t sequence;       /* at target_offset */
-  size_t max_batch_bytes; /* of the target topic; 0: not known, so nothing
-                             is checked and nothing merged */
+  size_t max_batch_bytes; /* of the target topic: larger batches are divided;
+                             0: not known, and nothing is merged */
 } tsh_mirror_flow;
 
 typedef enum tsh_mirror_reason {
@@ -97,8 +97,8 @@ typedef enum tsh_mirror_reason {
   TSH_MIRROR_FOREIGN,       /* expected, got: the target is not as counted */
   TSH_MIRROR_SEQUENCE,      /* read the log end and start again */
   TSH_MIRROR_FENCED,        /* a newer epoch writes this partition */
-  TSH_MIRROR_TOO_LARGE,     /* a batch is larger than the target takes */
-  TSH_MIRROR_TIMESTAMP,     /* the target refuses a record's timestamp */
+  TSH_MIRROR_TOO_LARGE,     /* `refused` is larger than the target takes */
+  TSH_MIRROR_TIMESTAMP,     /* the target refuses the one of `refused` */
   TSH_MIRROR_CORRUPT,       /* source bytes do not hold */
   TSH_MIRROR_DENIED,
   TSH_MIRROR_FAILED /* anything else: see err */
@@ -119,6 +119,14 @@ typedef struct tsh_mirror_segment {
   int64_t target;
   int64_t count;
 } tsh_mirror_segment;
+
+/* What the target refused: a batch of its source's first offset, or, with
+ * `records` 1, that record. */
+typedef struct tsh_mirror_refused {
+  int64_t offset; /* on the source; -1: nothing was */
+  int32_t records;
+  size_t bytes; /* of the batch */
+} tsh_mirror_refused;
 
 /* Positions cover acknowledged (or walked) records only. A stop that was
  * asked for carries all progress of the flow that was not taken yet. */
@@ -143,6 +151,7 @@ typedef struct tsh_mirror_event {
   tsh_err err;                /* kind TSH_OK when the reason says it all */
   int64_t log_start, log_end; /* -1 when not known */
   int64_t expected, got;
+  tsh_mirror_refused refused;
   int64_t producer;
   int32_t diverging_epoch;
 } tsh_mirror_event;

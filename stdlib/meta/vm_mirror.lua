@@ -41,7 +41,7 @@
 ---@field producer_epoch integer
 ---@field sequence? integer at target_offset
 ---@field no_producer_id? boolean nothing guards against doubles
----@field max_batch_bytes? integer of the target topic; without it nothing is checked and no small batches are merged
+---@field max_batch_bytes? integer of the target topic: larger batches are divided; without it no small ones are merged
 
 ---@class mirror.event Positions cover what is acknowledged.
 ---@field kind "progress"|"hole"|"stopped"
@@ -63,8 +63,14 @@
 ---@field log_end? integer of the source, with "out_of_range" and "diverged"
 ---@field expected? integer with "foreign"
 ---@field got? integer with "foreign"
+---@field refused? mirror.refused with "too_large", "timestamp" and whatever else a broker answers
 ---@field producer? integer of the source, with "transactional": not known yet
 ---@field diverging_epoch? integer with "diverged"
+
+---@class mirror.refused A batch that the target refused; with `records` 1, that record.
+---@field offset integer of the first, on the source
+---@field records integer
+---@field bytes integer of the batch
 
 ---@class mirror.copier
 local copier = {}

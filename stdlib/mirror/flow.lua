@@ -284,8 +284,9 @@ local function launch(flow, leg, start)
     end
   end
   start.source, start.target = ends[reads], ends[writes]
-  start.max_batch_bytes = limits.batch_bytes(flow.engine, writes,
-    flow:name_on(writes))
+  local most = limits.batch_bytes(flow.engine, writes, flow:name_on(writes))
+  start.max_batch_bytes = flow.most_bytes and most > 0
+    and math.min(most, flow.most_bytes) or flow.most_bytes or most
   return flow.engine:launch(flow, start)
 end
 
@@ -383,11 +384,13 @@ local function rest(flow, ms)
   end)
 end
 
-local function wait_for_orders(flow)
+--- Until the run wants something else, or the cause of the halt is gone.
+local function wait_for_orders(flow, why)
   repeat
     local event = flow.inbox:pop()
     flow.left = event.kind == "leave"
   until flow.left or event.kind == "wanted"
+    or event.kind == "check" and why.is_cured and why.is_cured()
 end
 
 --- The flow's life, in a task of its own.
@@ -400,7 +403,7 @@ function M:run()
     elseif halt.is(why) then
       log.error(tostring(why))
       self:say("stopped", why.text, why.reason, why.range)
-      wait_for_orders(self)
+      wait_for_orders(self, why)
     elseif why then
       local ms = self.backoff or BACKOFF_MS.first
       self.backoff = math.min(ms * 2, BACKOFF_MS.most)

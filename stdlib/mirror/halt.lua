@@ -11,6 +11,7 @@ M.__tostring = function(self) return self.text end
 ---@field reason string  "foreign", "out_of_range", "topic_id", "diverged", ...
 ---@field text string  one line for people, with the exact offsets
 ---@field range? { side: string, from: integer, to: integer }  [from, to)
+---@field is_cured? fun(): boolean  waits: has somebody acted meanwhile?
 
 --- A halt; `range` names offsets on one side.
 ---@return tranship.Halt

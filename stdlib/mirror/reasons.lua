@@ -4,6 +4,7 @@
 
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
+local limits = require "mirror.limits"
 local transactions = require "mirror.transactions"
 
 local M = {}
@@ -56,6 +57,31 @@ function M.transactional(flow, event, leg)
       :format(event.source_offset, why and ": " .. why or ""))
   if not ok then return nil, why end
   return "again"
+end
+
+--- A batch of several records is divided, also one that was not too large as
+-- it was sent: a broker that compresses anew counts what it makes of it. What is
+-- left is one record that does not fit, until the topic takes it.
+function M.too_large(flow, event, leg)
+  local reads, writes = ledger.sides(leg)
+  local engine, name, refused = flow.engine, flow:name_on(writes), event.refused
+  limits.forget(engine, writes, name)
+  if refused.records > 1 then
+    flow.most_bytes = math.min(flow.most_bytes or refused.bytes,
+      refused.bytes) // 2
+    return "again"
+  end
+  local stop = halt.new("too_large", { side = reads, from = refused.offset,
+    to = refused.offset + 1 }, "%s: the record at source offset %d makes a "
+    .. "batch of %d bytes, more than %s on %s takes (%s): raise its "
+    .. "max.message.bytes to at least %d, and the copy goes on by itself",
+    flow.id, refused.offset, refused.bytes, name, flow:side(writes).name,
+    tostring(event.err), refused.bytes)
+  function stop.is_cured()
+    limits.forget(engine, writes, name)
+    return limits.batch_bytes(engine, writes, name) >= refused.bytes
+  end
+  return nil, stop
 end
 
 function M.out_of_range(flow, event, leg)

@@ -77,6 +77,8 @@ typedef struct world {
   uint32_t seed;
   /* Told once, then forgotten. */
   int fetch_error, produce_error, shift_base, diverge, session_error;
+  int bad_record;   /* beside a produce_error, if above 0 */
+  size_t most_size; /* of a batch that is taken; 0: any */
 } world;
 
 static inline int chance(world *w, int in_thousand) {
@@ -395,8 +397,10 @@ static inline void serve_produce(broker *b, in *i, out *o) {
     size_t size = (size_t)get_n(i, 4);
     int64_t base = -1;
     pthread_mutex_lock(&w->lock);
-    int error = w->produce_error;
+    int error = w->produce_error, bad_record = error ? w->bad_record : 0;
     w->produce_error = 0;
+    if (w->most_size > 0 && size > w->most_size)
+      error = 10;
     if (error == 0)
       error = chance(w, w->refuse)
                   ? 6
@@ -408,7 +412,11 @@ static inline void serve_produce(broker *b, in *i, out *o) {
     put_n(o, error ? -1 : base, 8);
     put_n(o, -1, 8);
     put_n(o, 0, 8);
-    put_n(o, 0, 4);
+    put_n(o, bad_record > 0 ? 1 : 0, 4);
+    if (bad_record > 0) {
+      put_n(o, bad_record, 4);
+      put_n(o, -1, 2);
+    }
     put_n(o, -1, 2);
   }
   put_n(o, 0, 4);

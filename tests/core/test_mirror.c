@@ -333,6 +333,59 @@ static void other_reasons(void **state) {
   }
 }
 
+/* Batches are divided until the target takes them; what cannot be divided is
+ * named. */
+static void large_batches_are_divided(void **state) {
+  (void)state;
+  for (int codec = 0; codec < 5; codec++)
+    for (size_t most = 300; most < 5000; most += 411) {
+      small s;
+      small_open(&s);
+      log *source = &s.world->source.logs[0], *target = s.world->target.logs;
+      for (int i = 0; i < 3; i++)
+        log_append(source, make_batch(source->end, 200, (tsh_codec)codec));
+      s.world->most_size = s.flow.max_batch_bytes = most;
+      s.flow.until_offset = source->end;
+      tsh_mirror_event *stop = small_stop(&s);
+      assert_int_equal(stop->reason, TSH_MIRROR_REACHED);
+      assert_true(target->end == source->end);
+      uint32_t *from = contents(source), *to = contents(target);
+      assert_memory_equal(from, to, SPAN * sizeof *from);
+      free(from);
+      free(to);
+      tsh_mirror_event_free(stop);
+      small_close(&s);
+    }
+}
+
+static void what_is_refused_is_named(void **state) {
+  (void)state;
+  small s;
+  small_open(&s);
+  s.world->most_size = 1; /* batches that its owner knows nothing of */
+  tsh_mirror_event *stop = small_stop(&s);
+  assert_int_equal(stop->reason, TSH_MIRROR_TOO_LARGE);
+  assert_true(stop->refused.offset == 0 && stop->refused.records == 10);
+  assert_true(stop->refused.bytes ==
+              s.world->source.logs[0].batches[0].bytes.size);
+  tsh_mirror_event_free(stop);
+  s.flow.max_batch_bytes = 100; /* a record alone takes 80 */
+  s.flow.sequence = 500;
+  stop = small_stop(&s);
+  assert_int_equal(stop->reason, TSH_MIRROR_TOO_LARGE);
+  assert_true(stop->refused.offset == 0 && stop->refused.records == 1);
+  tsh_mirror_event_free(stop);
+  s.world->most_size = 0;
+  s.world->produce_error = 32;
+  s.world->bad_record = 7;
+  s.flow.max_batch_bytes = 0;
+  stop = small_stop(&s);
+  assert_int_equal(stop->reason, TSH_MIRROR_TIMESTAMP);
+  assert_true(stop->refused.offset == 7 && stop->refused.records == 1);
+  tsh_mirror_event_free(stop);
+  small_close(&s);
+}
+
 static void a_cut_log_is_told(void **state) {
   (void)state;
   small s;
@@ -453,6 +506,8 @@ int main(void) {
       cmocka_unit_test(faults_keep_same_offsets),
       cmocka_unit_test(flipped_bits_stop_where_they_are),
       cmocka_unit_test(other_reasons),
+      cmocka_unit_test(large_batches_are_divided),
+      cmocka_unit_test(what_is_refused_is_named),
       cmocka_unit_test(a_cut_log_is_told),
       cmocka_unit_test(both_ends_are_told),
       cmocka_unit_test(another_place_is_foreign),

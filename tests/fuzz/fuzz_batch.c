@@ -1,5 +1,6 @@
 /* Fuzzing of everything that opens a source's batches: headers, codecs,
- * records and their headers, transactions' filters, merging, stamping.
+ * records and their headers, transactions' filters, merging, stamping, and
+ * messages of the formats before.
  *
  * The first byte chooses how the rest is read: as batches, or as a recipe for
  * two that lie together, of any codec, with some bytes spoilt afterwards; and
@@ -9,6 +10,7 @@
  * of them holds. */
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "tranship/batch.h"
 
@@ -18,6 +20,7 @@ enum {
   REPAIR_MAGIC = 4,
   VERIFY = 8,
   BUILD = 16,
+  OLD = 32, /* messages of the formats before, after REPAIR_* of theirs */
   EXPAND_LIMIT = 1 << 20,
   MOST_BATCHES = 8
 };
@@ -50,6 +53,17 @@ static void repair(uint8_t *bytes, size_t size, int what) {
   if (what & REPAIR_CRC)
     put32(bytes + 17,
           tsh_crc32c(0, bytes + TSH_BATCH_CRC_FROM, size - TSH_BATCH_CRC_FROM));
+}
+
+static void repair_old(uint8_t *bytes, size_t size, int what) {
+  if (size < 18)
+    return;
+  if (what & REPAIR_LENGTH)
+    put32(bytes + 8, (uint32_t)size - 12);
+  if (what & REPAIR_MAGIC)
+    bytes[16] &= 1;
+  if (what & REPAIR_CRC)
+    put32(bytes + 12, (uint32_t)crc32(0, bytes + 16, (uInt)size - 16));
 }
 
 static void read_headers(const tsh_record *record) {
@@ -200,6 +214,33 @@ static void read_all(const uint8_t *bytes, size_t size, bool verify) {
   tsh_records_fini(&records);
 }
 
+/* What old messages become holds, and lies where they say. */
+static void read_old(const uint8_t *bytes, size_t size) {
+  tsh_legacy legacy;
+  tsh_records records;
+  tsh_batch batch;
+  size_t at = 0, used = 0, first = 0;
+  int64_t next;
+  tsh_legacy_init(&legacy);
+  tsh_records_init(&records);
+  while (tsh_legacy_is(bytes + at, size - at)) {
+    int status = tsh_legacy_read(&legacy, bytes + at, size - at, EXPAND_LIMIT,
+                                 &batch, &used, NULL);
+    need(status == 1 || status == 0 || status == TSH_PROTOCOL ||
+         status == TSH_LIMIT);
+    if (status != 1)
+      break;
+    need(used > 0 && used <= size - at && batch.count > 0);
+    need(tsh_batch_span(bytes + at, size - at, &next, &first, NULL) == 1);
+    need(first <= used);
+    need(tsh_batch_check(&batch, NULL) == 0);
+    need(read_records(&records, &batch) == batch.count);
+    at += used;
+  }
+  tsh_records_fini(&records);
+  tsh_legacy_fini(&legacy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input in = {data, data + size};
   uint8_t *bytes = NULL;
@@ -211,9 +252,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bytes = malloc(size ? size : 1); /* no byte beyond */
     need(bytes != NULL);
     memcpy(bytes, in.at, size);
-    repair(bytes, size, how);
+    if (how & OLD)
+      repair_old(bytes, size, how);
+    else
+      repair(bytes, size, how);
   }
-  read_all(bytes, size, how & VERIFY);
+  if (how & OLD)
+    read_old(bytes, size);
+  else
+    read_all(bytes, size, how & VERIFY);
   free(bytes);
   return 0;
 }

@@ -146,12 +146,13 @@ test("batches larger than the target takes are divided", function(t)
     nil)
   local big = copying.name("too-large")
   pair.a:topic(big)
-  pair.b:topic(big)
+  pair.b:topic(big, 1, { ["max.message.bytes"] = "20000" })
   pair.a:produce(big, 0, copying.records(1, 3, 10))
   pair.a:produce(big, 0, copying.records(1, 1, 30000))
   of = copying.run_one(copier, copying.flow(pair, big, 0,
     { max_batch_bytes = 20000 }))
-  t.equal({ of.stop.reason, of.source_offset }, { "too_large", 3 })
+  t.equal({ of.stop.reason, of.source_offset, of.stop.refused.offset,
+    of.stop.refused.records }, { "too_large", 3, 3, 1 })
 end)
 
 test("a walk finds its place again wherever it left off", function(t)

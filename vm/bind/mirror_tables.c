@@ -207,6 +207,16 @@ static void set_segments(lua_State *L, const tsh_mirror_event *event) {
   lua_setfield(L, -2, "segments");
 }
 
+static void set_refused(lua_State *L, const tsh_mirror_refused *refused) {
+  if (refused->offset < 0)
+    return;
+  lua_createtable(L, 0, 3);
+  set_integer(L, "offset", refused->offset);
+  set_integer(L, "records", refused->records);
+  set_integer(L, "bytes", (int64_t)refused->bytes);
+  lua_setfield(L, -2, "refused");
+}
+
 static void set_stop(lua_State *L, const tsh_mirror_event *event) {
   lua_pushstring(L, tsh_mirror_reason_name(event->reason));
   lua_setfield(L, -2, "reason");
@@ -219,6 +229,7 @@ static void set_stop(lua_State *L, const tsh_mirror_event *event) {
   set_known(L, "log_end", event->log_end);
   set_known(L, "expected", event->expected);
   set_known(L, "got", event->got);
+  set_refused(L, &event->refused);
   set_known(L, "producer", event->producer);
   set_known(L, "diverging_epoch", event->diverging_epoch);
 }

@@ -19,6 +19,7 @@ enum {
   FETCH_VERSION = 12,
   FETCH_BYTES = 8 << 20,
   FETCH_WAIT_MS = 500,
+  LARGEST_SET = 1 << 30, /* bytes of old messages, opened */
   DEFAULT_TIMEOUT_MS = 30000
 };
 
@@ -38,6 +39,7 @@ typedef struct job {
   struct iovec request; /* of the Fetch under way */
   tsh_fold fold;
   tsh_aborted aborted;
+  tsh_legacy legacy;
   int64_t position; /* next offset to fetch */
   uint64_t moved;   /* when it last moved, ms */
 } job;
@@ -97,16 +99,14 @@ static int refused(const job *j, int code, tsh_err *err) {
 /* Moves behind the last whole batch, looking at headers alone. */
 static int advance(job *j, const tsh_fetched *fetched, tsh_err *err) {
   const uint8_t *at = fetched->records;
-  size_t left = fetched->records_size;
-  int64_t position = j->position;
-  tsh_batch batch;
+  size_t left = fetched->records_size, used;
+  int64_t position = j->position, next;
   int status;
-  while ((status = tsh_batch_read(&batch, at, left, err)) == 1) {
-    int64_t next = tsh_batch_next_offset(&batch);
+  while ((status = tsh_batch_span(at, left, &next, &used, err)) == 1) {
     if (next > position)
       position = next;
-    at += batch.size;
-    left -= batch.size;
+    at += used;
+    left -= used;
   }
   if (status < 0)
     return status;
@@ -143,21 +143,31 @@ static int read_aborted(job *j, tsh_fetched *fetched, tsh_err *err) {
   return status;
 }
 
+static int next_batch(job *j, const uint8_t *at, size_t left, tsh_batch *out,
+                      size_t *used, tsh_err *err) {
+  if (tsh_legacy_is(at, left))
+    return tsh_legacy_read(&j->legacy, at, left, LARGEST_SET, out, used, err);
+  int status = tsh_batch_read(out, at, left, err);
+  if (status == 1)
+    *used = out->size;
+  return status;
+}
+
 static int fold_batches(job *j, tsh_fetched *fetched, tsh_err *err) {
   const uint8_t *at = fetched->records;
-  size_t left = fetched->records_size;
+  size_t left = fetched->records_size, used = 0;
   tsh_batch batch;
   int status = read_aborted(j, fetched, err);
   if (status < 0)
     return status;
-  while ((status = tsh_batch_read(&batch, at, left, err)) == 1) {
+  while ((status = next_batch(j, at, left, &batch, &used, err)) == 1) {
     status = tsh_aborted_skips(&j->aborted, &batch, err);
     if (status == 0)
       status = tsh_fold_add(&j->fold, &batch, err);
     if (status < 0)
       break;
-    at += batch.size;
-    left -= batch.size;
+    at += used;
+    left -= used;
   }
   return status;
 }
@@ -269,6 +279,7 @@ static void thread_main(void *arg) {
     tsh_fold_fini(&j->fold);
   }
   tsh_aborted_fini(&j->aborted);
+  tsh_legacy_fini(&j->legacy);
   free(j->request.iov_base);
   tsh_bell_ring(j->done);
 }

@@ -121,17 +121,19 @@ function M.records(topic, partition, first, count, spec)
   return list
 end
 
---- Appends records; `spec.codec`, `spec.transaction` ("commit" or "abort").
+--- Appends records; `spec.codec`, `spec.transaction` ("commit" or "abort"),
+-- `spec.settings` of the producer.
 function M:append(at, records, spec)
   spec = spec or {}
   local t = self.t
+  local settings = {
+    ["compression.type"] = spec.codec or "none",
+    ["batch.num.messages"] = spec.batch or "200", ["linger.ms"] = "5",
+  }
+  for name, value in pairs(spec.settings or {}) do settings[name] = value end
   local producer <close> = t.ok(at:client("write"):producer {
     transactional_id = spec.transaction and sys.hex(sys.random(6)) or nil,
-    settings = {
-      ["compression.type"] = spec.codec or "none",
-      ["batch.num.messages"] = spec.batch or "200",
-      ["linger.ms"] = "5",
-    },
+    settings = settings,
   })
   if spec.transaction then
     t.ok(producer:init())

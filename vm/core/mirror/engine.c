@@ -233,6 +233,7 @@ static void *live(void *user) {
 static void free_worker(tsh_mirror *worker) {
   tsh_aborted_fini(&worker->aborted);
   tsh_records_fini(&worker->records);
+  tsh_legacy_fini(&worker->legacy);
   tsh_builder_fini(&worker->builder);
   free(worker->table);
   free(worker);
@@ -252,6 +253,7 @@ static int hire(shared *shared, const tsh_mirror_options *options,
   worker->commands_end = &worker->commands;
   tsh_aborted_init(&worker->aborted);
   tsh_records_init(&worker->records);
+  tsh_legacy_init(&worker->legacy);
   tsh_builder_init(&worker->builder);
   int status = tsh_loop_open(&worker->loop, err);
   if (status != 0) {

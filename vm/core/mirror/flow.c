@@ -144,7 +144,7 @@ static tsh_mirror_event *stopped(flow *flow, tsh_mirror_reason reason,
       tsh_mirror__event_new(TSH_MIRROR_STOPPED, flow->spec.id);
   stop->reason = reason;
   stop->log_start = stop->log_end = stop->expected = stop->got = -1;
-  stop->diverging_epoch = stop->producer = -1;
+  stop->diverging_epoch = stop->producer = stop->refused.offset = -1;
   if (why != NULL)
     stop->err = *why;
   flow->stop = stop;

@@ -10,8 +10,10 @@
 
 enum {
   OPEN_LIMIT = 256 << 20,  /* bytes that one batch may expand to */
-  REBUILT_LIMIT = 1000000, /* bytes of a rebuilt batch, about */
-  REBUILT_SLACK = 1024     /* what framing may add */
+  REBUILT_LIMIT = 1000000, /* bytes of records in a rebuilt batch */
+  REBUILT_SLACK = 1024,    /* what framing may add, and one byte in ... */
+  REBUILT_SHARE = 128,     /* ... so many where nothing can be compressed */
+  RECORD_FRAME = 64        /* bytes around keys and values, at most */
 };
 
 static const tsh_stamp nobody = {-1, -1, -1, false};
@@ -125,6 +127,21 @@ static int forward(flow *flow, chunk *chunk, const tsh_batch *batch) {
 
 /* --- batches rebuilt --- */
 
+/* Bytes of records that a batch can hold, however they compress: also a broker
+ * that compresses anew counts them. */
+static size_t records_limit(const flow *flow) {
+  size_t most = flow->spec.max_batch_bytes;
+  size_t slack = REBUILT_SLACK + most / REBUILT_SHARE;
+  if (most == 0)
+    return REBUILT_LIMIT;
+  return most > slack ? most - slack : 1;
+}
+
+static size_t size_of(const tsh_record *record) {
+  return RECORD_FRAME + record->key_size + record->value_size +
+         record->headers_size;
+}
+
 /* The runs of the batch that is being built. */
 typedef struct rebuild {
   flow *flow;
@@ -204,7 +221,7 @@ static int rebuild_record(rebuild *build, const tsh_record *record) {
   bool gap =
       flow->spec.same && flow->next_target + builder->count != record->offset;
   int status = 0;
-  if (gap || builder->size > build->limit)
+  if (gap || builder->size + size_of(record) > build->limit)
     status = flush(build);
   if (status == 0 && builder->count == 0)
     status = tsh_mirror__reach(flow, record->offset);
@@ -217,16 +234,13 @@ static int rebuild_record(rebuild *build, const tsh_record *record) {
 }
 
 /* Records of the batch from our position on and below `until`, in batches of
- * our own with the same compression. */
-static int rebuild_batch(flow *flow, const tsh_batch *batch, int64_t until) {
+ * our own. */
+static int rebuild_batch(flow *flow, const tsh_batch *batch, tsh_codec codec,
+                         int64_t until) {
   tsh_records *records = &flow->mirror->records;
   tsh_record record;
   tsh_err err;
-  size_t limit = flow->spec.max_batch_bytes;
-  rebuild build = {.flow = flow,
-                   .codec = tsh_batch_codec(batch),
-                   .limit = limit > 2 * REBUILT_SLACK ? limit - REBUILT_SLACK
-                                                      : REBUILT_LIMIT};
+  rebuild build = {.flow = flow, .codec = codec, .limit = records_limit(flow)};
   int status = tsh_batch_check(batch, &err);
   if (status == 0)
     status = tsh_records_open(records, batch, OPEN_LIMIT, &err);
@@ -250,8 +264,8 @@ static int take_data(flow *flow, chunk *chunk, const tsh_batch *batch) {
   int64_t next = tsh_batch_next_offset(batch);
   int64_t until =
       flow->spec.until_offset >= 0 ? flow->spec.until_offset : INT64_MAX;
-  bool whole = batch->base_offset >= flow->position && next <= until &&
-               tsh_batch_is_forwardable(batch);
+  bool whole = chunk != NULL && batch->base_offset >= flow->position &&
+               next <= until && tsh_batch_is_forwardable(batch);
   bool fits = flow->spec.max_batch_bytes == 0 ||
               batch->size <= flow->spec.max_batch_bytes;
   if (whole) {
@@ -262,10 +276,14 @@ static int take_data(flow *flow, chunk *chunk, const tsh_batch *batch) {
       return forward(flow, chunk, batch);
     flow->position = batch->base_offset + there;
   }
-  return rebuild_batch(flow, batch, until);
+  return rebuild_batch(flow, batch,
+                       chunk != NULL ? tsh_batch_codec(batch)
+                                     : flow->mirror->legacy.codec,
+                       until);
 }
 
-/* 0 = go on with the next batch. */
+/* 0 = go on with the next batch. Without a chunk it was made of older
+ * messages. */
 static int take_batch(flow *flow, chunk *chunk, const tsh_batch *batch) {
   tsh_err err;
   int64_t next = tsh_batch_next_offset(batch);
@@ -303,15 +321,24 @@ static int take_batch(flow *flow, chunk *chunk, const tsh_batch *batch) {
 
 static void take_batches(flow *flow, chunk *chunk, tsh_fetched *fetched) {
   const uint8_t *at = fetched->records;
-  size_t left = fetched->records_size;
+  size_t left = fetched->records_size, used;
+  tsh_legacy *legacy = &flow->mirror->legacy;
   tsh_batch batch;
   tsh_err err;
   int status;
-  while ((status = tsh_batch_read(&batch, at, left, &err)) == 1) {
-    if (take_batch(flow, chunk, &batch) != 0)
+  for (;;) {
+    bool old = tsh_legacy_is(at, left);
+    if (old)
+      status =
+          tsh_legacy_read(legacy, at, left, OPEN_LIMIT, &batch, &used, &err);
+    else if ((status = tsh_batch_read(&batch, at, left, &err)) == 1)
+      used = batch.size;
+    if (status != 1)
+      break;
+    if (take_batch(flow, old ? NULL : chunk, &batch) != 0)
       return;
-    at += batch.size;
-    left -= batch.size;
+    at += used;
+    left -= used;
   }
   if (status < 0)
     corrupt(flow, &err);

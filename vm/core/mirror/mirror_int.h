@@ -268,6 +268,7 @@ struct tsh_mirror {
   tsh_timer *pause; /* of fetching, while the rate is used up; or NULL */
   tsh_aborted aborted;
   tsh_records records;
+  tsh_legacy legacy;
   tsh_builder builder;
   bool closing;
 

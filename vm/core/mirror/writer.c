@@ -122,6 +122,21 @@ void tsh_mirror__want_send(flow *flow) {
   flow->ready = true;
 }
 
+/* The batch, or its one record of that index. */
+static void name_refused(flow *flow, const entry *entry, int32_t record) {
+  tsh_mirror_refused *refused = &flow->stop->refused;
+  *refused =
+      (tsh_mirror_refused){entry->first.source, entry->count, entry->size};
+  if (record < 0 || record >= entry->count)
+    return;
+  const run *at = entry->runs != NULL ? entry->runs : &entry->first;
+  int64_t left = record;
+  for (; left >= at->count; at++)
+    left -= at->count;
+  refused->offset = at->source + left;
+  refused->records = 1;
+}
+
 static int too_large(flow *flow, const entry *next) {
   tsh_err err;
   tsh_err_set(&err, TSH_LIMIT, "mirror", 0,
@@ -129,7 +144,8 @@ static int too_large(flow *flow, const entry *next) {
               "the %zu that %s takes",
               next->size, (long long)next->first.source,
               flow->spec.max_batch_bytes, flow->spec.target.topic);
-  tsh_mirror__give_up(flow, TSH_MIRROR_TOO_LARGE, &err);
+  if (tsh_mirror__give_up(flow, TSH_MIRROR_TOO_LARGE, &err) != NULL)
+    name_refused(flow, next, -1);
   return TSH_LIMIT;
 }
 
@@ -138,7 +154,9 @@ static int prepare(flow *flow, const entry *next) {
   tsh_stamp stamp = {-1, -1, -1, false};
   const txn *txn = next->txn;
   tsh_err err;
-  if (flow->spec.max_batch_bytes > 0 && next->size > flow->spec.max_batch_bytes)
+  /* A record that fills a batch alone is the broker's to refuse. */
+  size_t most = flow->spec.max_batch_bytes;
+  if (most > 0 && next->size > most && next->count > 1)
     return too_large(flow, next);
   if (txn != NULL)
     stamp = (tsh_stamp){txn->id, txn->epoch, txn->sequence, true};
@@ -321,6 +339,7 @@ static void refused(flow *flow, const entry *entry,
               produced->text.size > 0 ? produced->text.data : "");
   err.retriable = retriable;
   refuse(flow, tsh_mirror__reason_of(produced->error), &err);
+  name_refused(flow, entry, produced->bad_record);
 }
 
 /* The item is answered: with what the broker said, or with `why` it did not

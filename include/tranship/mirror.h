@@ -162,6 +162,16 @@ int tsh_mirror_open(tsh_mirror **out, const tsh_mirror_options *options,
  * as one callback runs, not for the network. Events not taken are dropped. */
 void tsh_mirror_close(tsh_mirror *mirror);
 
+typedef struct tsh_mirror_usage {
+  size_t memory; /* bytes of batches held, or promised to fetches */
+  size_t memory_limit;
+  size_t connections;
+  uint64_t throttled_ms; /* that brokers let connections wait, so far */
+} tsh_mirror_usage;
+
+/* What it takes at the moment. */
+tsh_mirror_usage tsh_mirror_use(const tsh_mirror *mirror);
+
 /* After it `rung` is not called any more. */
 void tsh_mirror_mute(tsh_mirror *mirror);
 

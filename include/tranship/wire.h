@@ -8,6 +8,7 @@
 #ifndef TRANSHIP_WIRE_H
 #define TRANSHIP_WIRE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,12 @@ typedef struct tsh_conn tsh_conn;
 typedef struct tsh_body tsh_body; /* a reply's buffer, counted */
 struct tsh_loop;
 struct tsh_login;
+
+/* What connections that share one add up, for other threads to read. */
+typedef struct tsh_conn_meter {
+  atomic_size_t open;
+  atomic_uint_fast64_t throttled_ms; /* time that brokers let them wait */
+} tsh_conn_meter;
 
 typedef struct tsh_conn_options {
   const char *host;
@@ -34,6 +41,7 @@ typedef struct tsh_conn_options {
    * requests in flight were answered; may be NULL. */
   void (*failed)(void *user, const tsh_err *err);
   void *user;
+  tsh_conn_meter *meter; /* outlives the connection; may be NULL */
 } tsh_conn_options;
 
 typedef struct tsh_reply {

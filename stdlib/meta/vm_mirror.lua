@@ -118,6 +118,11 @@ function copier:next() end
 ---@return err? err
 function copier:resume(id, at) end
 
+---What it takes now: bytes of batches held or promised to fetches, and how many
+---may be; connections; milliseconds that brokers have let them wait.
+---@return { memory: integer, memory_limit: integer, connections: integer, throttled_ms: integer }
+function copier:usage() end
+
 function copier:close() end
 
 return M

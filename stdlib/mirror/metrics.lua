@@ -149,16 +149,16 @@ local function add_engine(page, engine)
     .. "last; 0 before.", (engine.progressed or 0) / 1000)
 end
 
-local function add_copier(page, engine)
-  local copier = engine.copier
-  local stats = copier and copier.stats and copier:stats()
-  if not stats then return end
-  page:one("memory_held_bytes", "gauge", "Bytes of batches held.",
-    stats.memory_held)
-  page:one("connections", "gauge", "Connections to brokers.",
-    stats.connections)
-  page:one("throttled_seconds_total", "counter", "Time that brokers let us "
-    .. "wait.", stats.throttled_ms and stats.throttled_ms / 1000)
+local function add_copier(page, usage)
+  if not usage then return end
+  page:one("memory_held_bytes", "gauge", "Bytes of batches held, or promised "
+    .. "to fetches.", usage.memory)
+  page:one("memory_limit_bytes", "gauge", "Bytes of batches that may be held "
+    .. "(--memory).", usage.memory_limit)
+  page:one("connections", "gauge", "Connections of the copier to brokers.",
+    usage.connections)
+  page:one("throttled_seconds_total", "counter", "Time that brokers let "
+    .. "connections wait (quotas), added up.", usage.throttled_ms / 1000)
 end
 
 --- Resident memory and CPU time of this process, from /proc.
@@ -198,7 +198,7 @@ function M.page(engine)
   add_partitions(page, seen)
   add_races(page, engine)
   add_engine(page, engine)
-  add_copier(page, engine)
+  add_copier(page, seen.usage)
   add_process(page)
   return table.concat(page.lines, "\n") .. "\n"
 end

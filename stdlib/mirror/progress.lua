@@ -40,17 +40,26 @@ local function by_topic(seen)
   return list
 end
 
+--- Time that brokers let connections wait between two observations, ms; all of
+-- them together.
+local function throttled_ms(now, before)
+  if not now.usage then return nil end
+  return now.usage.throttled_ms - (before.usage or now.usage).throttled_ms
+end
+
 --- One observation, as programs get it.
 ---@param now tranship.Snapshot
 ---@param before tranship.Snapshot  an earlier one
 function M.line(bridge, now, before, with_topics)
-  local eta = M.eta_ms(now, before)
+  local eta, usage = M.eta_ms(now, before), now.usage or {}
   return {
     format = 1, time = now.time, bridge = bridge, phase = now.phase,
     records = now.total.records, bytes = now.total.bytes,
     records_per_second = math.floor(per_second(now, before, "records")),
     bytes_per_second = math.floor(per_second(now, before, "bytes")),
     lag = now.total.lag, eta_seconds = eta and (eta + 999) // 1000,
+    memory_bytes = usage.memory, memory_limit_bytes = usage.memory_limit,
+    connections = usage.connections, throttled_ms = throttled_ms(now, before),
     partitions = now.total.states, trouble = snapshot.trouble(now),
     topics = with_topics and by_topic(now) or nil,
   }
@@ -72,6 +81,11 @@ function M.text(line)
     eta_text(line)) }
   if line.trouble and line.phase == "running" then
     lines[#lines + 1] = "  not well: " .. line.trouble
+  end
+  if (line.throttled_ms or 0) > 0 then
+    lines[#lines + 1] = ("  brokers let connections wait (quotas): %s lately, "
+      .. "%d connections together"):format(
+      units.show_duration(line.throttled_ms), line.connections)
   end
   for _, one in ipairs(line.topics or {}) do
     lines[#lines + 1] = ("  %-40s %3d partitions  %s  %d records  lag %d")

@@ -49,6 +49,7 @@ end
 ---@field phase string  "starting", "running", "ended"
 ---@field total table   records, bytes, lag, partitions, states, offsets, halts
 ---@field topics table<string, table>  the same, by the source's name
+---@field usage? table  memory, memory_limit, connections, throttled_ms
 ---@field rows table[]  one for each partition, sorted
 
 ---@return tranship.Snapshot
@@ -76,7 +77,7 @@ function M.of(engine)
   end
   return {
     time = sys.time(), phase = engine.phase, total = total, topics = topics,
-    rows = rows,
+    rows = rows, usage = engine:usage(),
   }
 end
 

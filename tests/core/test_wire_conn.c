@@ -25,6 +25,7 @@ typedef struct seen {
   size_t size;
   uint8_t first, last;
   tsh_conn *conn;
+  tsh_conn_meter meter;
   bool close_at_reply, keep;
   tsh_body *kept;
   uint8_t *kept_data;
@@ -65,7 +66,8 @@ static tsh_conn *open_to(tsh_loop *loop, uint16_t port, seen *s,
                               .client_id = "t",
                               .timeout_ms = timeout_ms,
                               .failed = on_failed,
-                              .user = s};
+                              .user = s,
+                              .meter = &s->meter};
   s->conn = tsh_conn_open(loop, &options, &err);
   assert_non_null(s->conn);
   return s->conn;
@@ -485,7 +487,10 @@ static void throttled(void **state) {
   run_until(loop, &s, 2);
   assert_int_equal(s.status[1], 0);
   assert_true(q.next - q.answered >= 290);
+  assert_int_equal(s.meter.open, 1);
+  assert_int_equal(s.meter.throttled_ms, 300);
   close_and_end(loop, &s);
+  assert_int_equal(s.meter.open, 0);
   peer_stop(&p);
 }
 

@@ -35,12 +35,11 @@ static int copier_start(lua_State *L);
 static int copier_stop(lua_State *L);
 static int copier_next(lua_State *L);
 static int copier_resume(lua_State *L);
+static int copier_usage(lua_State *L);
 
-static const luaL_Reg copier_methods[] = {{"start", copier_start},
-                                          {"stop", copier_stop},
-                                          {"next", copier_next},
-                                          {"resume", copier_resume},
-                                          {NULL, NULL}};
+static const luaL_Reg copier_methods[] = {
+    {"start", copier_start},   {"stop", copier_stop},   {"next", copier_next},
+    {"resume", copier_resume}, {"usage", copier_usage}, {NULL, NULL}};
 
 static void copier_release(void *body);
 
@@ -198,6 +197,22 @@ static int copier_resume(lua_State *L) {
   if (tsh_mirror_go_on(c->mirror, &resume, &err) != 0)
     return tsh_bind_fail(L, &err);
   lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* copier:usage() -> { memory, memory_limit, connections, throttled_ms } */
+static int copier_usage(lua_State *L) {
+  tsh_mirror_usage usage = tsh_mirror_use(check_copier(L)->mirror);
+
+  lua_createtable(L, 0, 4);
+  lua_pushinteger(L, (lua_Integer)usage.memory);
+  lua_setfield(L, -2, "memory");
+  lua_pushinteger(L, (lua_Integer)usage.memory_limit);
+  lua_setfield(L, -2, "memory_limit");
+  lua_pushinteger(L, (lua_Integer)usage.connections);
+  lua_setfield(L, -2, "connections");
+  lua_pushinteger(L, (lua_Integer)usage.throttled_ms);
+  lua_setfield(L, -2, "throttled_ms");
   return 1;
 }
 

@@ -16,6 +16,10 @@ local function engine(flows)
     counts = { stops = { leader = 2 }, refusals = { sequence = 1 },
       retries = 4, left = {} },
     flows = flows,
+    usage = function()
+      return { memory = 4096, memory_limit = 65536, connections = 7,
+        throttled_ms = 1500 }
+    end,
   }
 end
 
@@ -56,6 +60,10 @@ test("the page keeps to the format and says what is so", function(t)
   is('refusals_total{reason="sequence"}', 1)
   is("retries_total", 4)
   is("claim_number", 3)
+  is("memory_held_bytes", 4096)
+  is("memory_limit_bytes", 65536)
+  is("connections", 7)
+  is("throttled_seconds_total", 1.5)
   is("ready", 0)
   is("last_progress_time_seconds", 1700000001.5)
   t.ok(series["tranship_mirror_resident_memory_bytes"] > 1e6)
@@ -112,6 +120,14 @@ test("rate and ETA are what the numbers say", function(t)
   t.equal(line.bytes_per_second, 50000)
   t.equal(line.eta_seconds, 9)
   t.match(progress.text(line), "1 of 1 partitions copying.*caught up in 9s")
+  local now, before = at(12000, 0, 0), at(2000, 0, 0)
+  before.usage = { throttled_ms = 1000 }
+  now.usage = { throttled_ms = 5000, connections = 3, memory = 1,
+    memory_limit = 2 }
+  line = progress.line("road", now, before)
+  t.equal({ line.throttled_ms, line.connections, line.memory_limit_bytes },
+    { 4000, 3, 2 })
+  t.match(progress.text(line), "brokers let connections wait.*4s lately")
   t.equal(progress.eta_ms(at(2, 0, 0), at(1, 0, 0)), 0)
   t.equal(progress.eta_ms(at(2, 0, 7), at(1, 0, 5)), nil)
   t.equal(progress.eta_ms(at(2, 0, 3, 1), at(1, 0, 5)), nil)

@@ -349,6 +349,15 @@ int tsh_mirror_open(tsh_mirror **out, const tsh_mirror_options *options,
   return 0;
 }
 
+tsh_mirror_usage tsh_mirror_use(const tsh_mirror *mirror) {
+  shared *shared = mirror->shared;
+  return (tsh_mirror_usage){.memory = atomic_load(&shared->held),
+                            .memory_limit = shared->memory,
+                            .connections = atomic_load(&shared->meter.open),
+                            .throttled_ms =
+                                atomic_load(&shared->meter.throttled_ms)};
+}
+
 void tsh_mirror_mute(tsh_mirror *mirror) {
   pthread_mutex_lock(&mirror->shared->lock);
   mirror->shared->rung = NULL;

@@ -31,6 +31,7 @@ static tsh_conn *open_conn(tsh_mirror *mirror, tsh_conn **conn,
   options.timeout_ms = mirror->timeout_ms;
   options.failed = failed;
   options.user = conn;
+  options.meter = &mirror->shared->meter;
   if (*conn == NULL)
     *conn = tsh_conn_open(mirror->loop, &options, err);
   return *conn;

@@ -217,6 +217,7 @@ typedef struct token_bucket {
 typedef struct shared {
   size_t memory;
   atomic_size_t held; /* by all workers together */
+  tsh_conn_meter meter;
   size_t worker_count;
   tsh_mirror *workers[MOST_WORKERS];
 

@@ -283,6 +283,8 @@ tsh_conn *tsh_conn_open(tsh_loop *loop, const tsh_conn_options *options,
   uv_timer_init(conn->loop, &conn->timer);
   conn->timer.data = conn;
   conn->parts = 1;
+  if (conn->options.meter)
+    atomic_fetch_add(&conn->options.meter->open, 1);
   uv_update_time(conn->loop);
   conn->open_deadline = uv_now(conn->loop) + conn->options.timeout_ms;
   tsh_conn__wake_at(conn, conn->open_deadline);
@@ -294,6 +296,8 @@ void tsh_conn_close(tsh_conn *conn) {
   tsh_err err;
   assert(!conn->closed);
   conn->closed = true;
+  if (conn->options.meter)
+    atomic_fetch_sub(&conn->options.meter->open, 1);
   tsh_err_set(&err, TSH_CLOSED, "wire", 0, "%s:%u: closed", conn->options.host,
               conn->options.port);
   tsh_conn__stop(conn);

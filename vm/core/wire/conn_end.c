@@ -153,9 +153,13 @@ static void wake_for_all(tsh_conn *conn) {
 /* The broker reads nothing of this connection for so long, so nothing is sent
  * and nothing is late. */
 void tsh_conn__throttle(tsh_conn *conn, uint32_t ms) {
-  uint64_t until = uv_now(conn->loop) + ms;
+  uint64_t now = uv_now(conn->loop), until = now + ms;
   if (conn->state == CONN_FAILED || until <= conn->quiet_until)
     return;
+  if (conn->options.meter)
+    atomic_fetch_add(&conn->options.meter->throttled_ms,
+                     until -
+                         (conn->quiet_until > now ? conn->quiet_until : now));
   conn->quiet_until = until;
   for (flight *f = conn->first; f; f = f->next)
     f->deadline += ms;

@@ -4,7 +4,6 @@
 -- A range is { bridge, topic, partition, name, same, lo, hi, slices }; name, lo
 -- and hi are by side, and so are those of each slice.
 
-local digest = require "vm.digest"
 local context = require "base.context"
 local err = require "base.err"
 local task = require "vm.task"
@@ -21,16 +20,9 @@ local CHUNKS = { 20000, 500, 10 } -- records; each cuts the one before
 local function id_of(range) return range.topic .. "/" .. range.partition end
 
 local function take_digest(range, side, options)
-  if range.lo[side] >= range.hi[side] then return {} end
-  local leader, why = range.bridge:wire(side):leader(range.name[side],
-    range.partition)
-  if not leader then return nil, why end
-  options.host, options.port = leader.host, leader.port
-  options.login = leader.login
   options.topic, options.partition = range.name[side], range.partition
   options.from, options.to = range.lo[side], range.hi[side]
-  options.isolation = "committed"
-  return digest.range(options)
+  return range.bridge:wire(side):digests(options)
 end
 
 --- The same digest of both sides, taken at the same time.

@@ -7,7 +7,6 @@
 -- recorded. A crash anywhere begins again with yet higher epochs, so a late
 -- marker of the first try is refused too, and the levelling absorbs it.
 
-local digest = require "vm.digest"
 local log = require "vm.log"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
@@ -48,15 +47,10 @@ local function nothing_left(flow, reads)
   if not log_end then return nil, why end
   local copied = reopen.copied(flow, flow.leg)
   if log_end <= copied then return true end
-  local leader
-  leader, why = cluster:leader(name, flow.partition)
-  if not leader then return nil, why end
   local found
-  found, why = digest.range {
-    host = leader.host, port = leader.port, login = leader.login,
-    topic = name,
-    partition = flow.partition, from = copied, to = log_end,
-    mode = "records", isolation = "uncommitted",
+  found, why = cluster:digests {
+    topic = name, partition = flow.partition, from = copied, to = log_end,
+    isolation = "uncommitted",
   }
   if not found then return nil, why end
   if #found == 0 then return true end

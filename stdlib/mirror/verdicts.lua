@@ -2,24 +2,16 @@
 -- what stays open for too long, at an offset that may well be right: only the
 -- committed records on both sides tell.
 
-local digest = require "vm.digest"
 local err = require "base.err"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 
 local M = {}
 
-local EVERYTHING = 1 << 40 -- records in one chunk
-
 local function committed(flow, side, from, to)
-  local name = flow:name_on(side)
-  local leader, why = flow:side(side):leader(name, flow.partition)
-  if not leader then return nil, why end
-  local found
-  found, why = digest.range {
-    host = leader.host, port = leader.port, login = leader.login, topic = name,
-    partition = flow.partition, from = from, to = to, mode = "records",
-    chunk = EVERYTHING, isolation = "committed",
+  local found, why = flow:side(side):digests {
+    topic = flow:name_on(side), partition = flow.partition, from = from,
+    to = to,
   }
   if not found then return nil, why end
   return found[1] or { records = 0 }

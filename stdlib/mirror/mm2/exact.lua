@@ -5,11 +5,8 @@
 -- MirrorMaker copies the records of aborted transactions too unless it is told
 -- not to: which of the two it did shows in the content.
 
-local digest = require "vm.digest"
-
 local M = {}
 
-local EVERYTHING = 1 << 40 -- records in one chunk
 local WINDOW = 10000       -- offsets more than records are looked at first
 local NOTHING = { records = 0, hash = "" }
 
@@ -24,20 +21,15 @@ local NOTHING = { records = 0, hash = "" }
 --- Digests of a range, `chunk` records each; none for an empty range.
 ---@async
 function M.digests(log, from, to, chunk, isolation)
-  if from >= to then return {} end
-  local leader, why = log.side:leader(log.topic, log.partition)
-  if not leader then return nil, why end
-  return digest.range {
-    host = leader.host, port = leader.port, login = leader.login,
-    topic = log.topic,
-    partition = log.partition, from = from, to = to, mode = "records",
-    chunk = chunk, isolation = isolation or "committed",
+  return log.side:digests {
+    topic = log.topic, partition = log.partition, from = from, to = to,
+    chunk = chunk, isolation = isolation,
   }
 end
 
 --- All records of a range as one digest.
 local function whole(log, from, to, isolation)
-  local found, why = M.digests(log, from, to, EVERYTHING, isolation)
+  local found, why = M.digests(log, from, to, nil, isolation)
   if not found then return nil, why end
   return found[1] or NOTHING
 end

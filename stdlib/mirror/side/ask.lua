@@ -1,0 +1,108 @@
+--- Questions to brokers, and what their answers mean: to one, to any of them,
+-- to the leader of a partition. Connections are kept by address.
+
+local wire = require "vm.wire"
+local err = require "base.err"
+
+local M = {}
+
+M.TIMEOUT_MS = 15000
+
+--- Codes after which another broker, or the same one later, may answer well:
+-- unknown topic, leader not there, not leader, timed out, replica not there,
+-- network, coordinator loading, not there, moved, epochs in motion.
+M.MOVED = {
+  [3] = true, [5] = true, [6] = true, [7] = true, [9] = true, [13] = true,
+  [14] = true, [15] = true, [16] = true, [74] = true, [75] = true,
+}
+M.DENIED = { [29] = true, [30] = true, [31] = true, [53] = true }
+
+--- An err for a broker's code.
+function M.refused(self, code, what)
+  return err.new {
+    kind = M.DENIED[code] and "denied" or M.MOVED[code] and "unavailable"
+      or "conflict",
+    origin = "kafka", code = code, retriable = M.MOVED[code] or false,
+    message = ("%s on %s: %s"):format(what, self.name, wire.error_name(code)),
+  }
+end
+
+local function connect(self, host, port)
+  local address = host .. ":" .. port
+  local conn = self._conns[address]
+  if conn and conn:is_open() then return conn end
+  if conn then conn:close() end
+  local why
+  conn, why = wire.connect {
+    host = host, port = port, login = self.login,
+    read_only = self.read_only or false,
+    timeout_ms = M.TIMEOUT_MS,
+  }
+  if not conn then return nil, why end
+  self._conns[address] = conn
+  return conn, nil, address
+end
+
+local function drop(self, host, port)
+  local address = host .. ":" .. port
+  local conn = self._conns[address]
+  self._conns[address] = nil
+  if conn then conn:close() end
+end
+
+function M.at(self, host, port, name, body)
+  local conn, why = connect(self, host, port)
+  if not conn then return nil, why end
+  local answer
+  answer, why = conn:call(name, body)
+  if not answer then
+    drop(self, host, port)
+    return nil, why
+  end
+  return answer
+end
+
+--- Asks any broker of the bootstrap list; or any other that was known last,
+-- for a list may have aged.
+function M.any(self, name, body)
+  local answer, why
+  for host, port in self.bootstrap:gmatch "([^,%s]+):(%d+)" do
+    answer, why = M.at(self, host, math.tointeger(port), name, body)
+    if answer then return answer end
+  end
+  for _, broker in pairs(why and self.brokers or {}) do
+    answer = M.at(self, broker.host, broker.port, name, body)
+    if answer then return answer end
+  end
+  return nil, why or err.new {
+    kind = "invalid", origin = "bridge",
+    message = ("%s has no address in %q"):format(self.name, self.bootstrap),
+  }
+end
+
+--- Asks the leader of a partition.
+function M.leader(self, topic, partition, name, body)
+  local leader, why = self:leader(topic, partition)
+  if not leader then return nil, why end
+  local answer
+  answer, why = M.at(self, leader.host, leader.port, name, body)
+  if not answer then self:forget(topic) end
+  return answer, why
+end
+
+--- The one partition of an answer that lists topics and partitions.
+function M.only(self, topic, list, inner, what)
+  local part = list and list[1] and list[1][inner] and list[1][inner][1]
+  if not part then
+    return nil, err.new {
+      kind = "protocol", origin = "kafka",
+      message = what .. " on " .. self.name .. ": answer without a partition",
+    }
+  elseif part.ErrorCode ~= 0 then
+    if M.MOVED[part.ErrorCode] then self:forget(topic) end
+    return nil, M.refused(self, part.ErrorCode, what)
+  end
+  return part
+end
+
+return M

@@ -1,0 +1,133 @@
+--- The log of a partition on a side: its bounds, what it holds, and the few
+-- things that a bridge writes to it besides the copier.
+
+local digest = require "vm.digest"
+local ask = require "mirror.side.ask"
+
+local M = {}
+
+local EARLIEST, LATEST = -2, -1
+local UNCOMMITTED, COMMITTED = 0, 1
+local EVERYTHING = 1 << 40 -- records in one chunk
+
+local function offset_at(self, topic, partition, timestamp, isolation)
+  local answer, why = ask.leader(self, topic, partition, "ListOffsets", {
+    ReplicaId = -1, IsolationLevel = isolation,
+    Topics = { {
+      Name = topic,
+      Partitions = { {
+        PartitionIndex = partition, CurrentLeaderEpoch = -1,
+        Timestamp = timestamp,
+      } },
+    } },
+  })
+  if not answer then return nil, why end
+  local part
+  part, why = ask.only(self, topic, answer.Topics, "Partitions",
+    ("log of %s/%d"):format(topic, partition))
+  return part and part.Offset, why
+end
+
+--- The log's bounds: { start, stop, stable } (stop: the next offset).
+---@async
+function M:bounds(topic, partition)
+  local start, why = offset_at(self, topic, partition, EARLIEST, UNCOMMITTED)
+  if not start then return nil, why end
+  local stable, stop
+  stable, why = offset_at(self, topic, partition, LATEST, COMMITTED)
+  if not stable then return nil, why end
+  stop, why = offset_at(self, topic, partition, LATEST, UNCOMMITTED)
+  if not stop then return nil, why end
+  return { start = start, stop = stop, stable = stable }
+end
+
+--- The next offset a partition will give.
+---@async
+function M:log_end(topic, partition)
+  return offset_at(self, topic, partition, LATEST, UNCOMMITTED)
+end
+
+--- The first offset that a partition holds.
+---@async
+function M:log_start(topic, partition)
+  return offset_at(self, topic, partition, EARLIEST, UNCOMMITTED)
+end
+
+--- Digests of what a partition holds in [from, to), with the options of
+-- vm.digest: one of all its committed records unless they say otherwise, and
+-- none for an empty range.
+---@async
+---@param range digest.options  but for where it is read
+---@return digest.chunks?, tranship.Err?
+function M:digests(range)
+  if range.from >= range.to then return {} end
+  local leader, why = self:leader(range.topic, range.partition)
+  if not leader then return nil, why end
+  local options = {
+    host = leader.host, port = leader.port, login = leader.login,
+    mode = "records", chunk = not range.mode and EVERYTHING or nil,
+  }
+  for name, value in pairs(range) do options[name] = value end
+  return digest.range(options)
+end
+
+--- Writes `count` control markers under a producer id, each one offset long
+-- and unseen by readers. With a higher epoch than before they also shut the
+-- partition to everything that still comes under the old one.
+---@async
+---@return true|nil, tranship.Err?
+function M:markers(topic, partition, producer, count)
+  local marker = {
+    ProducerId = producer.id, ProducerEpoch = producer.epoch,
+    TransactionResult = false, CoordinatorEpoch = 0,
+    Topics = { { Name = topic, PartitionIndexes = { partition } } },
+  }
+  local list = {}
+  for index = 1, count do list[index] = marker end
+  local answer, why = ask.leader(self, topic, partition, "WriteTxnMarkers",
+    { Markers = list })
+  if not answer then return nil, why end
+  for _, one in ipairs(answer.Markers) do
+    local part
+    part, why = ask.only(self, topic, one.Topics, "Partitions",
+      ("marker on %s/%d"):format(topic, partition))
+    if not part then return nil, why end
+  end
+  return true
+end
+
+--- Appends one batch as it is.
+---@async
+---@return integer? base_offset, tranship.Err?
+function M:append(topic, partition, bytes)
+  local answer, why = ask.leader(self, topic, partition, "Produce", {
+    Acks = -1, TimeoutMs = ask.TIMEOUT_MS,
+    TopicData = { {
+      Name = topic, PartitionData = { { Index = partition, Records = bytes } },
+    } },
+  })
+  if not answer then return nil, why end
+  local part
+  part, why = ask.only(self, topic, answer.Responses, "PartitionResponses",
+    ("append to %s/%d"):format(topic, partition))
+  return part and part.BaseOffset, why
+end
+
+--- Moves the log start of a partition up to `before`.
+---@async
+function M:delete_records(topic, partition, before)
+  local answer, why = ask.leader(self, topic, partition, "DeleteRecords", {
+    TimeoutMs = ask.TIMEOUT_MS,
+    Topics = { {
+      Name = topic,
+      Partitions = { { PartitionIndex = partition, Offset = before } },
+    } },
+  })
+  if not answer then return nil, why end
+  local part
+  part, why = ask.only(self, topic, answer.Topics, "Partitions",
+    ("delete records of %s/%d"):format(topic, partition))
+  return part and true, why
+end
+
+return M

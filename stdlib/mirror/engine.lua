@@ -324,7 +324,11 @@ local function leave(self, reason)
   }
   if reason ~= "superseded" then
     list = collect(self)
-    if reason == "closed" then loan.give_back(self, list) end
+    if reason == "closed" then
+      local function client_of(at) return self.clients[at] end
+      local left = loan.give_back(self.ledger.loans, client_of, list)
+      for _, problem in ipairs(left) do log.error(problem) end
+    end
     list[#list + 1] = { record.key.engine, goodbye }
   end
   list[#list + 1] = { record.key.goodbye, goodbye }
@@ -392,6 +396,12 @@ function M:run()
   leave(self, reason)
   if reason == "failed" then return nil, self.failure end
   return reason
+end
+
+--- What the copier takes: { memory, memory_limit, connections, throttled_ms };
+-- nil before it works and after.
+function M:usage()
+  if self.phase == "running" then return self.copier:usage() end
 end
 
 --- Asks the engine to end in order.

@@ -12,6 +12,7 @@ local claim = require "mirror.claim"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local limits = require "mirror.limits"
+local loan_topic = require "mirror.loan_topic"
 local prepare = require "mirror.prepare"
 local reasons = require "mirror.reasons"
 local record = require "mirror.record"
@@ -213,6 +214,8 @@ on.progress = on.wanted
 function on.leave() return "leave" end
 
 function on.check(flow)
+  local ok, why = prepare.clean(flow)
+  if not ok then return nil, why end
   local doubt, log_end = survey.suspect(flow)
   if not doubt then return end
   flow:land()
@@ -284,7 +287,11 @@ local function launch(flow, leg, start)
     end
   end
   start.source, start.target = ends[reads], ends[writes]
-  local most = limits.batch_bytes(flow.engine, writes, flow:name_on(writes))
+  local ok, why = loan_topic.give_back(flow, reads)
+  if not ok then return nil, why end
+  ok, why = loan_topic.keep_time(flow, writes)
+  if not ok then return nil, why end
+  local most = limits.of(flow.engine, writes, flow:name_on(writes)).batch_bytes
   start.max_batch_bytes = flow.most_bytes and most > 0
     and math.min(most, flow.most_bytes) or flow.most_bytes or most
   return flow.engine:launch(flow, start)

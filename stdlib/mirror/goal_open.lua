@@ -7,8 +7,10 @@ local lazy = require "base.lazy"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local founding = lazy "mirror.founding"
+local loan = lazy "mirror.loan"
 local place = lazy "mirror.place"
 local stopping = lazy "mirror.stopping"
+local transactions = lazy "mirror.transactions"
 
 local RUNNING_MS, LOOK_MS = 120000, 2000
 
@@ -155,6 +157,33 @@ local function apply(g)
   return await_running(bridge)
 end
 
+--- What the engine needs and borrows on the target, for whoever grants it.
+local function needs(bridge)
+  local to, list = bridge.to.name, {}
+  if bridge.offsets ~= "mapped" then
+    list[1] = ("on %s, to keep offsets: WRITE on transactional ids that begin "
+      .. "with %s and ALTER on the cluster (control markers); partitions that "
+      .. "need what is not granted are mapped"):format(to,
+      transactions.prefix(bridge.name))
+  end
+  local borrows = "producer.id.expiration.ms of its brokers, "
+    .. "message.timestamp.* of topics that would not take the records' times"
+  if loan.is_ruled_out({ to = bridge.to }, "to") then
+    list[#list + 1] = ("on %s nothing is borrowed (never alter configs): %s "
+      .. "stay as they are"):format(to, borrows)
+  else
+    list[#list + 1] = ("on %s the open bridge borrows, and puts back when it "
+      .. "closes: %s (needs ALTER_CONFIGS)"):format(to, borrows)
+  end
+  return list
+end
+
+local function plan(g)
+  local ok, why = apply(g)
+  if not ok then return nil, why end
+  return needs(g.bridge)
+end
+
 return {
   name = "open",
   title = "{bridge} is open",
@@ -164,6 +193,7 @@ return {
       desc = "how the engine logs in to the source; default: as the run does" },
   },
   check = check,
+  plan = plan,
   apply = apply,
   verify = check,
   undo = function(g) return stopping.stop(g.bridge, "open is undone") end,

@@ -1,6 +1,6 @@
 --- What a topic takes: the size of batches, up to which the copier merges small
--- ones and divides large ones. Asked again now and then, since such a limit may
--- be moved while a bridge is open.
+-- ones and divides large ones, and whether it keeps a record's time. Asked again
+-- now and then, since settings may change while a bridge is open.
 
 local task = require "vm.task"
 
@@ -10,19 +10,34 @@ local KEEP_MS = 60000
 
 local function key_of(side, topic) return side .. "/" .. topic end
 
---- Bytes, or 0 where the cluster does not say (then nothing is merged).
+local function ask(engine, side, topic)
+  local found = engine.clients[side]:configs("topic", { topic })
+  local settings = found and found[topic] or {}
+  local function value(name) return settings[name] and settings[name].value end
+  local function integer(name)
+    return math.tointeger(tonumber(value(name) or ""))
+  end
+  return {
+    batch_bytes = integer "max.message.bytes" or 0,
+    time = value "message.timestamp.type",
+    before_ms = integer "message.timestamp.before.max.ms",
+    after_ms = integer "message.timestamp.after.max.ms",
+    settings = settings,
+  }
+end
+
+--- Settings of a topic; without those that the cluster does not say. With
+-- `batch_bytes` 0 nothing is merged.
 ---@async
----@return integer
-function M.batch_bytes(engine, side, topic)
+---@return { batch_bytes: integer, time?: string, before_ms?: integer, after_ms?: integer, settings: table }
+function M.of(engine, side, topic)
   engine.limits = engine.limits or {}
   local key = key_of(side, topic)
   local known = engine.limits[key]
   if known and task.now() < known.until_ms then return known.answer:wait() end
   known = { answer = task.flag(), until_ms = task.now() + KEEP_MS }
   engine.limits[key] = known
-  local found = engine.clients[side]:configs("topic", { topic })
-  local setting = found and found[topic] and found[topic]["max.message.bytes"]
-  known.answer:set(setting and math.tointeger(tonumber(setting.value)) or 0)
+  known.answer:set(ask(engine, side, topic))
   return known.answer:wait()
 end
 

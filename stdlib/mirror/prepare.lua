@@ -4,8 +4,10 @@
 -- filled with control markers. What cannot be made the same is mapped, and
 -- the leg says why.
 
+local log = require "vm.log"
 local mirror = require "vm.mirror"
 local sys = require "vm.sys"
+local task = require "vm.task"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local transactions = require "mirror.transactions"
@@ -16,6 +18,7 @@ local MAX_FILLER = 200000000 -- offsets below the log start: 25 s, 160 MB
 local MAX_HOLE = 1000000     -- markers for one hole: 13 s, 78 MB
 local FILLER_BATCH = 500000  -- records; 390 KB compressed
 local MARKER_BATCH = 500     -- markers in one request
+local CUT_WATCH_MS = 300000  -- brokers write down log starts every minute
 local SEQUENCES = 1 << 31
 local TOO_LARGE, OUT_OF_ORDER, DUPLICATE = 10, 45, 46
 
@@ -88,7 +91,8 @@ function M.first_leg(flow, number, writer, anew)
   flow.owned_epoch = 0
   return flow:announce_leg {
     leg = number, writer = writer, pid = pid, epoch = 0, ids = ids,
-    anew = anew or nil, start = starts, kind = kind, why = kind == "mapped" and reason or nil,
+    anew = anew or nil, start = starts, kind = kind,
+    why = kind == "mapped" and reason or nil,
     filled_from = filler > 0 and target.stop or nil,
     transactions = keeps or nil, no_transactions = why_not,
     since = {
@@ -153,8 +157,38 @@ end
 --- Removes the filler. Repeating it changes nothing.
 ---@async
 function M.cut(flow, leg, side)
+  flow.cut_at = task.now()
   return flow:side(side):delete_records(flow:name_on(side), flow.partition,
     leg.start[side])
+end
+
+--- Removes filler that has come back: a broker writes down where its logs start
+-- once a minute, and one that is killed before then begins with the older start.
+-- Looked at when copying begins and for a while after that and every removal.
+---@async
+---@param begins? boolean
+---@return true|nil, tranship.Err?
+function M.clean(flow, begins)
+  if begins then flow.cut_at = task.now() end
+  if task.now() - flow.cut_at > CUT_WATCH_MS then return true end
+  local part = flow.engine.ledger:partition(flow.topic, flow.partition)
+  for _, leg in pairs(part and part.legs or {}) do
+    local _, writes = ledger.sides(leg)
+    local ok, why = true, nil
+    local start = leg.start[writes]
+    if leg.filled_from and leg.ids[writes] == flow.leg.ids[writes] then
+      start, why = flow:side(writes):log_start(flow:name_on(writes),
+        flow.partition)
+    end
+    if start and start < leg.start[writes] then
+      log.warn(("%s: its log on %s begins at offset %d again: the filler below "
+        .. "%d is removed once more"):format(flow.id, flow:side(writes).name,
+        start, leg.start[writes]))
+      ok, why = M.cut(flow, leg, writes)
+    end
+    if not start or not ok then return nil, why end
+  end
+  return true
 end
 
 --- Fills the hole [from, to) of a same leg with markers. The first one under a

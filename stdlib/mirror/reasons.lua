@@ -5,6 +5,7 @@
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local limits = require "mirror.limits"
+local loan_topic = require "mirror.loan_topic"
 local transactions = require "mirror.transactions"
 
 local M = {}
@@ -64,22 +65,51 @@ end
 -- left is one record that does not fit, until the topic takes it.
 function M.too_large(flow, event, leg)
   local reads, writes = ledger.sides(leg)
-  local engine, name, refused = flow.engine, flow:name_on(writes), event.refused
+  local engine, name, batch = flow.engine, flow:name_on(writes), event.refused
   limits.forget(engine, writes, name)
-  if refused.records > 1 then
-    flow.most_bytes = math.min(flow.most_bytes or refused.bytes,
-      refused.bytes) // 2
+  if batch.records > 1 then
+    flow.most_bytes = math.min(flow.most_bytes or batch.bytes,
+      batch.bytes) // 2
     return "again"
   end
-  local stop = halt.new("too_large", { side = reads, from = refused.offset,
-    to = refused.offset + 1 }, "%s: the record at source offset %d makes a "
+  local stop = halt.new("too_large", { side = reads, from = batch.offset,
+    to = batch.offset + 1 }, "%s: the record at source offset %d makes a "
     .. "batch of %d bytes, more than %s on %s takes (%s): raise its "
     .. "max.message.bytes to at least %d, and the copy goes on by itself",
-    flow.id, refused.offset, refused.bytes, name, flow:side(writes).name,
-    tostring(event.err), refused.bytes)
+    flow.id, batch.offset, batch.bytes, name, flow:side(writes).name,
+    tostring(event.err), batch.bytes)
   function stop.is_cured()
     limits.forget(engine, writes, name)
-    return limits.batch_bytes(engine, writes, name) >= refused.bytes
+    return limits.of(engine, writes, name).batch_bytes >= batch.bytes
+  end
+  return nil, stop
+end
+
+--- The target's limits of timestamps are lifted; where they may not be, the
+-- record is named that does not pass them.
+function M.timestamp(flow, event, leg)
+  local reads, writes = ledger.sides(leg)
+  local engine, name, batch = flow.engine, flow:name_on(writes), event.refused
+  local lifted, why = loan_topic.lift(flow, writes)
+  if lifted then return "again" end
+  if lifted == false then return refused(flow, event, leg) end
+  if why.retriable then return nil, why end
+  local now = limits.of(engine, writes, name)
+  local stop = halt.new("timestamp", { side = reads, from = batch.offset,
+    to = batch.offset + batch.records }, "%s: the time of %s is not within "
+    .. "what %s on %s takes (%s), and its limits cannot be lifted (%s): raise "
+    .. "its message.timestamp.after.max.ms (%s now) or "
+    .. "message.timestamp.before.max.ms (%s now), and the copy goes on by "
+    .. "itself", flow.id, batch.records == 1
+    and ("the record at source offset %d"):format(batch.offset)
+    or ("a record at source offsets %d to %d"):format(batch.offset,
+      batch.offset + batch.records - 1), name, flow:side(writes).name,
+    tostring(event.err), tostring(why), tostring(now.after_ms),
+    tostring(now.before_ms))
+  function stop.is_cured()
+    limits.forget(engine, writes, name)
+    local later = limits.of(engine, writes, name)
+    return later.after_ms ~= now.after_ms or later.before_ms ~= now.before_ms
   end
   return nil, stop
 end

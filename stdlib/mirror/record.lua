@@ -15,7 +15,8 @@
 --   txn/T/P/N/I/G        source producer I of leg N has a transactional id
 --   group/X              where group X is at home: on which side (X is hexadecimal)
 --   shadow/X             what the engine did for it on the other side
---   loan/B               a setting of target broker B, and what it was before
+--   loan/B               a setting of target broker B, or of a topic (B is then
+--                        SIDE:TOPIC:SETTING), and what it was before
 --   at/T/P               how far the copy of partition P is, and its state
 -- T is the topic's name on the side that `from` names. G is the number of the
 -- engine's claim: an older engine that wakes up late cannot write over what

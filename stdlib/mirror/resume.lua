@@ -5,7 +5,6 @@
 -- records on both sides, and as many as the leader remembers of the leg's
 -- producer id, else somebody else wrote.
 
-local digest = require "vm.digest"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local prepare = require "mirror.prepare"
@@ -17,7 +16,6 @@ local M = {}
 local SEQUENCES = 1 << 31
 local TRIES = 5
 local WINDOW = 10000         -- offsets more than records are looked at first
-local EVERYTHING = 1 << 40   -- records in one chunk
 local PARTS = 64             -- chunks that a search divides a range into
 
 --- Are these still the topics the leg was made for?
@@ -76,14 +74,9 @@ end
 
 --- Digests of the records in a range that the leg copies, `chunk` each.
 local function digests(flow, side, from, to, chunk)
-  local name = flow:name_on(side)
-  local leader, why = flow:side(side):leader(name, flow.partition)
-  if not leader then return nil, why end
-  return digest.range {
-    host = leader.host, port = leader.port, login = leader.login,
-    topic = name,
-    partition = flow.partition, from = from, to = to, mode = "records",
-    chunk = chunk,
+  return flow:side(side):digests {
+    topic = flow:name_on(side), partition = flow.partition,
+    from = from, to = to, chunk = chunk,
     isolation = ledger.keeps(flow.leg) and "uncommitted" or "committed",
   }
 end
@@ -94,8 +87,7 @@ local function contents(flow, side, offset, stop, count)
   local window = count and 2 * count + WINDOW or stop - offset
   while true do
     local to = math.min(offset + window, stop)
-    if to <= offset then return { records = 0 } end
-    local found, why = digests(flow, side, offset, to, count or EVERYTHING)
+    local found, why = digests(flow, side, offset, to, count)
     if not found then return nil, why end
     local first = found[1] or { records = 0 }
     if not count or first.records >= count or to >= stop then return first end
@@ -224,6 +216,8 @@ function M.position(flow, leg)
     ok, why = prepare.cut(flow, leg, writes)
     if not ok then return nil, why end
   end
+  ok, why = prepare.clean(flow, true)
+  if not ok then return nil, why end
   if log_end < from.target then
     return nil, halt.new("diverged", { side = writes, from = log_end,
       to = from.target }, "%s: the target's log ends at offset %d, but "

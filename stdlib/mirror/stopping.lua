@@ -3,8 +3,10 @@
 
 local effect = require "base.effect"
 local err = require "base.err"
+local log = require "vm.log"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local loan = require "mirror.loan"
 local place = require "mirror.place"
 local record = require "mirror.record"
 
@@ -24,6 +26,17 @@ local function await_lock(bridge)
       :format(bridge.name, bridge:engine_line()) }
 end
 
+--- What an engine borrowed that ended without giving it back.
+local function give_back(bridge, book)
+  local list = {}
+  local problems = loan.give_back(book.loans, function(at)
+    return bridge:cluster(at):client "write"
+  end, list)
+  for _, problem in ipairs(problems) do log.error(problem) end
+  if #list == 0 then return true end
+  return bridge:say(list)
+end
+
 local function send_stop(bridge, because)
   local book, why = bridge:open_ledger()
   if not book then return nil, why end
@@ -32,7 +45,7 @@ local function send_stop(bridge, because)
     state = "closed", time = sys.time(), because = because,
   } } }
   if not ok then return nil, why end
-  if not place.holder(bridge.name) then return true end
+  if not place.holder(bridge.name) then return give_back(bridge, book) end
   ok, why = bridge:topic():await(GOODBYE_MS, function(now)
     return now.claim and now.goodbyes[now.claim.instance]
   end)

@@ -338,7 +338,7 @@ static void other_reasons(void **state) {
 static void large_batches_are_divided(void **state) {
   (void)state;
   for (int codec = 0; codec < 5; codec++)
-    for (size_t most = 300; most < 5000; most += 411) {
+    for (size_t most = 300; most < 6000; most += 1700) {
       small s;
       small_open(&s);
       log *source = &s.world->source.logs[0], *target = s.world->target.logs;

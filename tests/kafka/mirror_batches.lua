@@ -3,11 +3,14 @@
 -- named to the record, and goes on once somebody has acted.
 
 local sys = require "vm.sys"
-local task = require "vm.task"
+
+local cluster = require "kafka.cluster"
+local stopping = require "mirror.stopping"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
+local old_format = dofile(here .. "/lib/old_format.lua")
 
 local LARGEST = 20000000 -- bytes of a batch on the source; the target: 1 MiB
 local LARGE = {
@@ -55,10 +58,49 @@ local function stops(world, road, id, reason)
   return row
 end
 
-test("batches that the target does not take", function(t)
-  local world <close> = world_of.new(t, {
-    "old:message.max.bytes=" .. LARGEST,
-  })
+local function broker(world, verb, name)
+  local done = assert(sys.run { here .. "/../world/cluster", verb,
+    world.dir .. "/" .. name })
+  assert(done.code == 0, done.stderr)
+end
+
+local function write(path, bytes)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(bytes))
+end
+
+--- Old segments, put into the log of a stopped broker.
+local function formats_before(t, world)
+  local old = world.old
+  world:create(old, { { name = "old.formats" } })
+  broker(world, "stop", "old")
+  local bytes, count, next_offset = old_format.segment()
+  local folder = world.dir .. "/old/data/old.formats-0/"
+  write(folder .. ("%020d.log"):format(0), bytes)
+  -- As after a crash: the broker looks through the segment and indexes it.
+  os.remove(world.dir .. "/old/data/.kafka_cleanshutdown")
+  for _, kind in ipairs { "index", "timeindex" } do
+    os.remove(folder .. ("%020d.%s"):format(0, kind))
+  end
+  broker(world, "up", "old")
+  t.equal(world:await("old.formats has a leader", function()
+    local found = old:client("read"):offsets {
+      { topic = "old.formats", partition = 0, at = "end" } }
+    return found and not found[1].err and found[1].offset
+  end), next_offset)
+  world:append(old, world.records("old.formats", 0, 0, 300), { codec = "lz4" })
+
+  local road = world:bridge { name = "formats", topics = { "old.formats" } }
+  world:reach(road:open())
+  world:settle(road)
+  t.equal(world:must_be_same("old.formats", 0, true), count + 300)
+  t.equal(world:kinds(road)["old.formats/0"], "same")
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+  world:reach(road:closed())
+end
+
+local function too_large(t, world)
   local old, new = world.old, world.new
   world:create(old, { { name = "apps.large" }, { name = "apps.txn" },
     { name = "apps.anew" }, { name = "apps.record" } })
@@ -102,4 +144,106 @@ test("batches that the target does not take", function(t)
   t.ok(largest_batch(world, "new", "apps.large") < 1 << 20)
   local answer = t.ok(road:same_records())
   t.ok(answer.ok, answer.text)
+  world:reach(road:closed())
+end
+
+--- `count` records as a producer would hardly write them.
+local function odd(topic, count, spec)
+  local list = {}
+  for n = 1, count do
+    local headers = {}
+    for h = 1, spec.headers or 0 do
+      headers[h] = { name = "h" .. h % 7, value = h % 3 > 0 and tostring(h)
+        or h % 2 == 0 and "" or nil }
+    end
+    list[n] = { topic = topic, partition = 0, key = spec.key,
+      value = spec.value, headers = headers,
+      timestamp = (spec.timestamp or 1700000000000) + n }
+  end
+  return list
+end
+
+--- A setting of a topic or broker: its value, and who set it.
+local function setting(t, at, kind, name, key)
+  local found = t.ok(at:client("read"):configs(kind, { name }))[name][key]
+  return { found.value, found.source }
+end
+
+local AFTER = "message.timestamp.after.max.ms"
+local FUTURE = sys.time() + 30 * 86400000
+
+--- Times that the target would set, or not take, are borrowed room for.
+local function odd_records(t, world)
+  local old, new = world.old, world.new
+  local stamped = { ["message.timestamp.type"] = "LogAppendTime" }
+  local any_time = { [AFTER] = tostring(math.maxinteger) }
+  world:create(old, { { name = "odd.appended", configs = stamped },
+    { name = "odd.stamped" }, { name = "odd.future", configs = any_time },
+    { name = "odd.headers" }, { name = "odd.empty" } })
+  world:create(new, { { name = "odd.stamped", configs = stamped } })
+  for _, codec in ipairs { "none", "zstd" } do
+    for _, topic in ipairs { "odd.appended", "odd.stamped" } do
+      world:append(old, world.records(topic, 0, 0, 100), { codec = codec })
+    end
+    world:append(old, odd("odd.future", 50, { value = "v",
+      timestamp = FUTURE }), { codec = codec })
+    world:append(old, odd("odd.headers", 5, { value = "v", headers = 1000 }),
+      { codec = codec })
+    for _, spec in ipairs { {}, { key = "" }, { value = "" },
+      { key = "", value = "" } } do
+      world:append(old, odd("odd.empty", 3, spec), { codec = codec })
+    end
+  end
+  local road = world:bridge { name = "odd", topics = { "odd.*" },
+    configs = "created" }
+  world:reach(road:open())
+  world:settle(road)
+  for _, topic in ipairs { "appended", "stamped", "future", "headers",
+    "empty" } do
+    world:must_be_same("odd." .. topic, 0, true)
+  end
+  t.equal(setting(t, new, "topic", "odd.stamped", "message.timestamp.type"),
+    { "CreateTime", "topic" })
+  t.equal(setting(t, new, "broker", "1", "producer.id.expiration.ms"),
+    { "2147483647", "broker" })
+  -- Closed while no engine runs, everything is given back all the same.
+  world:kill_engine(road)
+  t.ok(stopping.stop(road, "test"))
+  t.equal(setting(t, new, "topic", "odd.stamped", "message.timestamp.type"),
+    { "LogAppendTime", "topic" })
+  t.equal(setting(t, new, "topic", "odd.future", AFTER)[2], "default")
+  t.equal(setting(t, new, "broker", "1", "producer.id.expiration.ms")[1],
+    "86400000")
+end
+
+--- Where nothing may be borrowed, the record is named.
+local function named_records(t, world)
+  local old = world.old
+  world:create(old, { { name = "strict.future", configs = {
+    [AFTER] = tostring(math.maxinteger) } } })
+  world:append(old, odd("strict.future", 7, {}))
+  world:append(old, odd("strict.future", 3, { timestamp = FUTURE }))
+  local strict <close> = cluster.new { name = "new",
+    bootstrap = world.new.bootstrap, never = { "alter configs" } }
+  local road = world:bridge { name = "strict", topics = { "strict.*" },
+    to = strict, configs = "created" }
+  road:open():apply {}
+  local row = stops(world, road, "strict.future/0", "timestamp")
+  t.equal({ row.range.side, row.range.from, row.range.to }, { "from", 7, 8 })
+  local done = t.ok(world.new:client("write"):alter_configs { {
+    type = "topic", name = "strict.future",
+    set = { [AFTER] = tostring(math.maxinteger) } } })
+  t.ok(not done[1].err, done[1].err)
+  world:settle(road)
+  world:must_be_same("strict.future", 0, true)
+end
+
+test("every kind of batch is carried, or named", function(t)
+  local world <close> = world_of.new(t, {
+    "old:message.max.bytes=" .. LARGEST,
+  })
+  formats_before(t, world)
+  too_large(t, world)
+  odd_records(t, world)
+  named_records(t, world)
 end)

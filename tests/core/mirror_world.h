@@ -15,7 +15,12 @@
 
 #include "batch_make.h"
 
-enum { MOST_LOGS = 16, REMEMBERED = 5, MOST_CONNS = 4096, MOST_SESSIONS = 32 };
+#ifndef MOST_LOGS /* a test may want more of them, and need less of each */
+#define MOST_LOGS 16
+#define MOST_ABORTED 256
+#endif
+
+enum { REMEMBERED = 5, MOST_CONNS = 4096, MOST_SESSIONS = 32 };
 
 typedef struct log_batch {
   made bytes;
@@ -31,7 +36,7 @@ typedef struct log {
   log_batch *batches;
   int count;
   int64_t start, end;
-  aborted_txn aborted[256];
+  aborted_txn aborted[MOST_ABORTED];
   int aborted_count;
   int64_t producer;
   int epoch, known; /* batches of it that are remembered */

@@ -8,8 +8,11 @@ local M = {}
 
 local function place(item) return item.topic .. "/" .. item.partition end
 
---- Whether no partition of a topic holds a record.
-local function is_empty(cluster, name)
+--- Whether no partition of a topic holds a record; one that is not there has none.
+---@async
+function M.is_empty(cluster, name)
+  local shape, problem = cluster:topic_shape(name)
+  if not shape then return shape == false or nil, problem end
   local topic = cluster:topic(name)
   local starts, why = topic:offsets "start"
   if not starts then return nil, why end
@@ -30,7 +33,7 @@ local function drop_created(cluster, names, say)
     if shape == nil then return nil, why end
     local empty = false
     if shape then
-      empty, why = is_empty(cluster, name)
+      empty, why = M.is_empty(cluster, name)
       if empty == nil then return nil, why end
     end
     if shape and empty then

@@ -50,7 +50,7 @@ local function covers(want, has)
 end
 
 local function look(want, has, path, out)
-  if type(want) ~= "table" or is_list(want) or type(has) ~= "table" and not next(want) then
+  if type(want) ~= "table" or is_list(want) or type(has) ~= "table" then
     if not covers(want, has) then
       out[#out + 1] = { path = table.move(path, 1, #path, 1, {}), had = has, want = want }
     end
@@ -58,7 +58,7 @@ local function look(want, has, path, out)
   end
   for _, key in ipairs(keys_of(want)) do
     path[#path + 1] = key
-    look(want[key], type(has) == "table" and has[key] or nil, path, out)
+    look(want[key], has[key], path, out)
     path[#path] = nil
   end
 end
@@ -93,26 +93,51 @@ function M.at(value, path)
   return value
 end
 
+local function put(patch, path, value)
+  for i = 1, #path - 1 do
+    patch[path[i]] = patch[path[i]] or {}
+    patch = patch[path[i]]
+  end
+  patch[path[#path]] = value
+end
+
+--- Whether a map that was not there has no key by now that was not wanted.
+local function is_ours(want, seen)
+  if type(want) ~= "table" or is_list(want) then return true end
+  for key, value in pairs(seen) do
+    if want[key] == nil or not is_ours(want[key], value) then return false end
+  end
+  return true
+end
+
+--- Takes away what was not there before: all of it, or leaf by leaf where others
+-- have added to it.
+local function take_away(want, seen, path, patch)
+  if is_ours(want, seen) then return put(patch, path, json.null) end
+  for key, value in pairs(want) do
+    path[#path + 1] = key
+    if seen[key] ~= nil then take_away(value, seen[key], path, patch) end
+    path[#path] = nil
+  end
+end
+
 --- The merge patch that puts back what was there, where it still is what was
 -- wanted; nil when nothing is to be put back.
 ---@param differences tranship.Difference[]
 ---@param now table
 function M.back(differences, now)
-  local patch
+  local patch = {}
   for _, one in ipairs(differences) do
     local seen = M.at(now, one.path)
-    if seen ~= nil and covers(one.want, seen)
-      and not (one.had ~= nil and covers(one.had, seen) and covers(seen, one.had)) then
-      patch = patch or {}
-      local at = patch
-      for i = 1, #one.path - 1 do
-        at[one.path[i]] = at[one.path[i]] or {}
-        at = at[one.path[i]]
+    if seen ~= nil and covers(one.want, seen) then
+      if one.had == nil then
+        take_away(one.want, seen, table.move(one.path, 1, #one.path, 1, {}), patch)
+      elseif not (covers(one.had, seen) and covers(seen, one.had)) then
+        put(patch, one.path, one.had)
       end
-      at[one.path[#one.path]] = one.had == nil and json.null or one.had
     end
   end
-  return patch
+  return next(patch) and patch or nil
 end
 
 local function shown(value)

@@ -16,6 +16,7 @@ local M = {}
 ---@field object table     apiVersion, kind, metadata, and what else it must say
 ---@field ready? string    the condition it must have
 ---@field failed? fun(there: any): string?  why it will never have it
+---@field tells? fun(there: any): string   what its status says, for people
 ---@field within_ms? integer  how long that may take
 
 ---@class tranship.ObjectLack
@@ -59,7 +60,7 @@ local function lack_of(kube, want)
   lack.going = going(lack.there)
   lack.differences = difference.list(asked(given), lack.there)
   if want.ready and not waiting.has_condition(lack.there, want.ready) then
-    lack.unready = waiting.state_text(lack.there)
+    lack.unready = (want.tells or waiting.state_text)(lack.there)
   end
   return lack
 end
@@ -106,7 +107,7 @@ end
 -- before the first effect.
 ---@param lacks tranship.ObjectLack[]
 function M.before(lacks)
-  local list = { manager = manager() }
+  local list = json.array {}
   for _, lack in ipairs(lacks) do
     local given = lack.want.object
     if not lack.there or #lack.differences > 0 then
@@ -114,20 +115,33 @@ function M.before(lacks)
         kind = kind_of(given), name = given.metadata.name,
         namespace = given.metadata.namespace,
         uid = lack.there and lack.there.metadata.uid or false,
-        differences = json.array(lack.differences),
+        differences = json.array(lack.differences), ready = lack.want.ready,
       }
     end
   end
-  return list
+  return { manager = manager(), objects = list }
+end
+
+--- The err of a wait in vain, in the words of whoever knows the object.
+local function in_vain(kube, lack, why)
+  local given = lack.want.object
+  local there = why.kind == "timeout" and lack.want.tells
+    and kube:find(kind_of(given), given.metadata.name, { namespace = given.metadata.namespace })
+  if not there then return why end
+  return err.new { kind = "timeout", origin = "kube", retriable = true, cause = why,
+    message = ("%s did not become %s: %s"):format(lack.called, lack.want.ready,
+      lack.want.tells(there)) }
 end
 
 local function wait(kube, lack, uid)
   local want, given = lack.want, lack.want.object
   if not want.ready or context.get().phase == "plan" then return true end
-  return kube:wait_for(kind_of(given), given.metadata.name, {
+  local there, why = kube:wait_for(kind_of(given), given.metadata.name, {
     namespace = given.metadata.namespace, condition = want.ready, uid = uid,
     failed = want.failed, within_ms = want.within_ms,
   })
+  if there == nil then return nil, in_vain(kube, lack, why) end
+  return true
 end
 
 local function make_one(kube, lack)
@@ -191,8 +205,12 @@ local function restore(kube, entry, there, ways)
   end
   local patch = difference.back(entry.differences, there)
   if not patch then return true end
-  return kube:patch(entry.kind, entry.name, patch, { namespace = entry.namespace,
+  local done, why = kube:patch(entry.kind, entry.name, patch, { namespace = entry.namespace,
     summary = ("put back what %s said"):format(what) })
+  if done == nil then return nil, why end
+  if not entry.ready then return true end
+  return kube:wait_for(entry.kind, entry.name, { namespace = entry.namespace,
+    condition = entry.ready, uid = entry.uid })
 end
 
 ---@class tranship.WaysBack
@@ -206,8 +224,8 @@ end
 ---@param ways tranship.WaysBack
 ---@return true?, tranship.Err?
 function M.put_back(kube, before, ways)
-  for at = #before, 1, -1 do
-    local entry = before[at]
+  for at = #before.objects, 1, -1 do
+    local entry = before.objects[at]
     local there, why = kube:find(entry.kind, entry.name, { namespace = entry.namespace })
     local done = there ~= nil and true or nil
     if there then

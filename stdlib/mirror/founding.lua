@@ -10,6 +10,7 @@ local sys = require "vm.sys"
 local names = require "mirror.names"
 local mirrormaker2 = lazy "mirror.mm2.stopped"
 local neighbours = require "mirror.neighbours"
+local operators = lazy "mirror.operators"
 local rates = require "mirror.rates"
 local place = require "mirror.place"
 local record = require "mirror.record"
@@ -197,6 +198,8 @@ end
 ---@param bridge tranship.Bridge
 function M.found(bridge)
   local ok, why = must_be_free(bridge)
+  if not ok then return nil, why end
+  ok, why = operators.must_not_fight(bridge)
   if not ok then return nil, why end
   ok, why = must_be_ours_alone(bridge)
   if not ok then return nil, why end

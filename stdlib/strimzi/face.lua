@@ -1,5 +1,6 @@
 --- cluster "x" { strimzi = "name", on = kube, ... }: a Kafka cluster whose
--- addresses and credentials come from its Kafka resource.
+-- addresses and credentials come from its Kafka resource,
+-- and which has the goals of strimzi.ensure.
 
 local M = {}
 
@@ -10,7 +11,9 @@ function M.new(spec)
   local fields = {}
   for name, value in pairs(spec) do fields[name] = value end
   fields.strimzi = require "strimzi.cluster".new(spec)
-  return require "kafka.cluster".new(fields)
+  local made = require "kafka.cluster".new(fields)
+  for name, method in pairs(require "strimzi.ensure") do made[name] = method end
+  return made
 end
 
 return M

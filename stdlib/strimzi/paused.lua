@@ -1,140 +1,16 @@
---- Who would set back what a run changes, and how each is asked to wait: Argo CD
--- (no automated sync), Flux (suspend), Strimzi's operators (their annotation).
--- Each tool says which of its objects keep a namespace, and what they manage, so
--- that those above them are paused too.
+--- Who would set back what a run changes is found, paused and given back:
+-- whatever keeps a namespace, and those that manage it, who would resume it.
 
 local context = require "base.context"
 local difference = require "kube.difference"
 local err = require "base.err"
 local json = require "vm.json"
-local waiting = require "kube.waiting"
+local tools = require "strimzi.paused_tools"
 
 local M = {}
 
-local IN_CLUSTER = "https://kubernetes.default.svc"
 local BUSY_WITHIN_MS = 120000
 local TRIES = 5 -- while somebody else writes the same object
-
----@class tranship.Pauser
----@field name string     who is paused
----@field kinds string[]  in which versions
----@field path string[]   the field that pauses it
----@field paused any      what stands there then; json.null: nothing
----@field is_paused fun(o: table): boolean
----@field keeps? fun(o: table, where: { namespace: string, servers: table<string, boolean> }): boolean
----@field manages? fun(o: table): string[]  "namespace/Kind/name" of what it manages
----@field busy? fun(o: table): string?      what it is still doing
----@field maker? fun(o: table): string?     who writes it
-
-local function at(o, ...) return difference.at(o, { ... }) end
-
-local function id(namespace, kind, name)
-  return ("%s/%s/%s"):format(namespace or "", kind, name)
-end
-
-local function argo_keeps(app, where)
-  local to = at(app, "spec", "destination") or {}
-  if to.server and not where.servers[(to.server:gsub("/$", ""))]
-    or to.name and to.name ~= "in-cluster" then
-    return false
-  end
-  if to.namespace == where.namespace then return true end
-  for _, one in ipairs(at(app, "status", "resources") or {}) do
-    if one.namespace == where.namespace then return true end
-  end
-  return false
-end
-
-local function argo_manages(app)
-  local list = {}
-  for _, one in ipairs(at(app, "status", "resources") or {}) do
-    list[#list + 1] = id(one.namespace, one.kind, one.name)
-  end
-  return list
-end
-
-local function argo_busy(app)
-  local phase = at(app, "status", "operationState", "phase")
-  return (app.operation or phase == "Running" or phase == "Terminating")
-    and "a sync is running" or nil
-end
-
-local function argo_maker(app)
-  for _, owner in ipairs(app.metadata.ownerReferences or {}) do
-    if owner.kind == "ApplicationSet" then return "ApplicationSet " .. owner.name end
-  end
-end
-
---- "kafka_event-bus_kafka.strimzi.io_Kafka": what Flux has in an inventory.
-local function inventory(o)
-  local list = {}
-  for _, one in ipairs(at(o, "status", "inventory", "entries") or {}) do
-    local namespace, name, kind = one.id:match "^([^_]*)_(.+)_[^_]*_([^_]+)$"
-    if namespace then
-      list[#list + 1] = { namespace = namespace, id = id(namespace, kind, name) }
-    end
-  end
-  return list
-end
-
-local function flux_keeps(o, where)
-  if at(o, "spec", "kubeConfig") then return false end
-  local target = at(o, "spec", "targetNamespace") or o.metadata.namespace
-  if target == where.namespace then return true end
-  for _, one in ipairs(inventory(o)) do
-    if one.namespace == where.namespace then return true end
-  end
-  return false
-end
-
-local function flux_manages(o)
-  local list = inventory(o)
-  for i, one in ipairs(list) do list[i] = one.id end
-  return list
-end
-
-local function flux_busy(o)
-  return waiting.has_condition(o, "Reconciling") and "it is reconciling" or nil
-end
-
-local function flux(name, kinds)
-  return {
-    name = "Flux " .. name, kinds = kinds, path = { "spec", "suspend" }, paused = true,
-    is_paused = function(o) return at(o, "spec", "suspend") == true end,
-    keeps = flux_keeps, manages = flux_manages, busy = flux_busy,
-  }
-end
-
----@type tranship.Pauser[]
-M.tools = {
-  {
-    name = "Argo CD Application", kinds = { "argoproj.io/v1alpha1/Application" },
-    path = { "spec", "syncPolicy", "automated" }, paused = json.null,
-    is_paused = function(app)
-      local automated = at(app, "spec", "syncPolicy", "automated")
-      return automated == nil or automated.enabled == false
-    end,
-    keeps = argo_keeps, manages = argo_manages, busy = argo_busy, maker = argo_maker,
-  },
-  flux("Kustomization", { "kustomize.toolkit.fluxcd.io/v1/Kustomization",
-    "kustomize.toolkit.fluxcd.io/v1beta2/Kustomization" }),
-  flux("HelmRelease", { "helm.toolkit.fluxcd.io/v2/HelmRelease",
-    "helm.toolkit.fluxcd.io/v2beta2/HelmRelease" }),
-}
-
-local PAUSE = "strimzi.io/pause-reconciliation"
-
---- Strimzi's own pause, of one Kafka resource: its operators rest, for it.
-M.strimzi = {
-  name = "Strimzi, Kafka",
-  kinds = { "kafka.strimzi.io/v1/Kafka", "kafka.strimzi.io/v1beta2/Kafka" },
-  path = { "metadata", "annotations", PAUSE }, paused = "true",
-  is_paused = function(o) return at(o, "metadata", "annotations", PAUSE) == "true" end,
-  busy = function(o)
-    return not waiting.has_condition(o, "ReconciliationPaused")
-      and "the operator has not said that it is paused" or nil
-  end,
-}
 
 --- One object that is or was to be paused.
 local function found(kube, tool, kind, o)
@@ -164,14 +40,14 @@ local function keepers(all, where)
   local chosen, order, changed = {}, {}, true
   for _, one in ipairs(all) do
     if one.tool.keeps(one.object, where) then
-      chosen[id(one.namespace, one.object.kind, one.name)] = true
+      chosen[tools.id(one.namespace, one.object.kind, one.name)] = true
       order[#order + 1] = one
     end
   end
   while changed do
     changed = false
     for _, one in ipairs(all) do
-      local own = id(one.namespace, one.object.kind, one.name)
+      local own = tools.id(one.namespace, one.object.kind, one.name)
       for _, managed in ipairs(not chosen[own] and one.tool.manages(one.object) or {}) do
         if chosen[managed] and not chosen[own] then
           chosen[own], changed = true, true
@@ -185,7 +61,7 @@ end
 
 --- Addresses under which Argo CD knows the platforms.
 local function servers_of(kubes)
-  local servers = { [IN_CLUSTER] = true }
+  local servers = { [tools.IN_CLUSTER] = true }
   for _, kube in ipairs(kubes) do
     local about, why = kube:about()
     if not about then return nil, why end
@@ -204,7 +80,7 @@ function M.keepers(kubes)
   local list = {}
   for _, kube in ipairs(kubes) do
     local all = {}
-    for _, tool in ipairs(M.tools) do
+    for _, tool in ipairs(tools.of_gitops) do
       local items
       items, why = list_of(kube, tool)
       if not items then return nil, why end
@@ -220,12 +96,12 @@ end
 ---@async
 function M.kafka_of(cluster)
   local own = cluster.strimzi
-  local kind, why = own.kube:first_kind(M.strimzi.kinds)
+  local kind, why = own.kube:first_kind(tools.strimzi.kinds)
   if not kind then return nil, why end
   local there
   there, why = own.kube:get(kind, own.name, { namespace = own.namespace })
   if not there then return nil, why end
-  return found(own.kube, M.strimzi, kind, there)
+  return found(own.kube, tools.strimzi, kind, there)
 end
 
 function M.is_paused(one) return one.tool.is_paused(one.object) end
@@ -288,8 +164,8 @@ end
 ---@param say fun(text: string)
 ---@return true?, tranship.Err?
 function M.resume(kube, noted, say)
-  local tool = M.strimzi
-  for _, one in ipairs(M.tools) do
+  local tool = tools.strimzi
+  for _, one in ipairs(tools.of_gitops) do
     if one.name == noted.tool then tool = one end
   end
   local kind, why = kube:first_kind(tool.kinds)

@@ -239,7 +239,13 @@ end
 ---@return string[]? lines, tranship.Err?
 function M.proof(cluster, wanted, topics)
   if wanted.unreachable or not wanted.ready then return {} end
-  local lack, why = shape.lacks(cluster, { topics = topics })
+  local list = {}
+  for i, one in ipairs(topics) do
+    -- More settings than the source has are noted already.
+    list[i] = { name = one.name, partitions = one.partitions, configs = one.configs,
+      replication = one.replication }
+  end
+  local lack, why = shape.lacks(cluster, { topics = list })
   if not lack then return nil, why end
   return shape.answer(lack, "").seen.lacks
 end

@@ -8,6 +8,7 @@ local kubernetes = require "kube.kubernetes"
 local cluster = require "kafka.cluster"
 local face = require "strimzi.face"
 local goal = require "runbook.goal"
+local sys = require "vm.sys"
 local task = require "vm.task"
 local broker = dofile "tests/support/broker.lua"
 local kube = dofile "tests/support/kube.lua"
@@ -72,6 +73,29 @@ test("what cannot be made so is said at once, and nothing is made", function(t)
   t.ok(not t.ok(it:check(run)).ok)
   t.equal(world:kubectl("get", "kafkas,kafkanodepools,kafkatopics,kafkausers", "-o", "name"), "")
   let_go()
+end)
+
+local BOOK = [[
+runbook "shaped" { version = "1" }
+local here = kubernetes "here" { kubeconfig = "%s" }
+local old = cluster "old" { bootstrap = "%s" }
+local bus = cluster "bus" { strimzi = "bus", on = here, listener = "plain" }
+step "Shape the target like the source" {
+  ensure = bus:shaped_like { old, topics = { "apps.*" },
+    pool = { storage = { type = "ephemeral" } },
+    kafka = { listeners = { { name = "plain", port = 9092, type = "internal", tls = false } } } },
+}
+]]
+
+test("as a step: planned by dry runs on the server, and nothing is made", function(t)
+  local dir = assert(sys.temporary_folder "tranship-shaped")
+  assert(sys.write_file(dir .. "/b.lua", BOOK:format(world.kubeconfig, node.address)))
+  local said = assert(sys.run { args = { sys.executable(), "plan", "b.lua" }, cwd = dir })
+  sys.run { "rm", "-rf", dir }
+  t.equal(said.code, 0, said.stdout .. said.stderr)
+  has(t, said.stdout, "apply KafkaNodePool pool in default on here", "apply Kafka bus",
+    "apply KafkaTopic apps%.a", "apply KafkaUser alice", "apply KafkaUser streams")
+  t.equal(world:kubectl("get", "kafkas,kafkanodepools,kafkatopics,kafkausers", "-o", "name"), "")
 end)
 
 test("from nothing to a Kafka of that shape, in the version that is served", function(t)

@@ -174,6 +174,28 @@ test("what others own, what the definition refuses, what the operator refuses", 
   let_go()
 end)
 
+test("Strimzi itself is paused for one Kafka, and given back: the five laws", function(t)
+  local function annotations() return world:get("kafka", "bus").metadata.annotations end
+  local function goal()
+    return require "runbook.goal".make(require "runbook.goal.gitops_paused", { one })
+  end
+  laws.hold(t, { goal = goal, world = function()
+    return { annotations()["strimzi.io/pause-reconciliation"] or "at work" }
+  end, reset = function()
+    world:kubectl("annotate", "kafka", "bus", "strimzi.io/pause-reconciliation-")
+    operators:wait("kafkas", "bus", "Ready")
+  end })
+  local run = laws.new_run()
+  check(goal():apply(run))
+  local seen = strimzi.condition(world:get("kafka", "bus"), "ReconciliationPaused")
+  t.equal(seen.status, "True")
+  t.equal(check(goal():check(run)).text, "paused: 1 of 1")
+  goal():undo(run)
+  operators:wait("kafkas", "bus", "Ready")
+  t.equal(annotations()["strimzi.io/kraft"], "enabled")
+  let_go()
+end)
+
 test("a bridge does not follow what an operator sets back", function(t)
   local bridge = require "mirror.bridge"
   local plain = require "kafka.cluster".new { name = "plain", bootstrap = "127.0.0.1:9" }

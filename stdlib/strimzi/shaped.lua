@@ -36,16 +36,29 @@ local function owned(strimzi, kind)
   return list
 end
 
-local function read_source(source, shaped)
-  local brokers, ids = must(source:brokers()), {}
+--- What may be missing: `fallback`, and why, as a note.
+local function as_far_as_known(what, unread, fallback, value, why)
+  if value ~= nil then return value end
+  if why.kind ~= "denied" then error(why, 0) end
+  unread[#unread + 1] = ("%s are not known: %s"):format(what, why.message)
+  return fallback
+end
+
+local function settings_of(source, brokers, unread)
+  local ids = {}
   for i, one in ipairs(brokers) do ids[i] = tostring(one.id) end
-  local users, why = source:users()
-  local own = source.strimzi
+  return as_far_as_known("settings of its brokers", unread, {},
+    source:_ask("configs", "broker", ids))
+end
+
+local function read_source(source, shaped)
+  local brokers, own, unread = must(source:brokers()), source.strimzi, {}
   return {
     name = source.name, brokers = brokers, topics = shaped.topics, acls = shaped.acls,
-    settings = must(source:_ask("configs", "broker", ids)), users = users or {},
-    unread = not users and ("SCRAM users of %s are not known: %s"):format(source.name,
-      why.message) or nil,
+    unread = unread,
+    -- Where there is a resource, it says what was set.
+    settings = own and {} or settings_of(source, brokers, unread),
+    users = own and {} or as_far_as_known("its SCRAM users", unread, {}, source:users()),
     resource = own and json.copy(must(own:resource())) or nil,
     pools = own and owned(own, "KafkaNodePool") or nil,
     kafka_users = own and owned(own, "KafkaUser") or nil,
@@ -179,7 +192,7 @@ local function want_users(source, target, out)
   local list = source.kafka_users
     and users_of.of_resources(source.kafka_users, target, out.notes)
     or users_of.of_cluster(source, target, out.notes)
-  if source.unread then out.notes[#out.notes + 1] = source.unread end
+  for _, text in ipairs(source.unread) do out.notes[#out.notes + 1] = text end
   for _, object in ipairs(list) do
     out.users[#out.users + 1] = { object = object, ready = "Ready", tells = state.text,
       within_ms = USER_WITHIN_MS }

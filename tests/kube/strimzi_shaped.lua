@@ -137,6 +137,9 @@ test("partitions that are too many, settings that differ", function(t)
   t.ok(answer.ok, answer.text)
   world:kubectl("delete", "kafkatopic", "apps.c", "--timeout=60s")
   check(old:delete_topic "apps.c")
+  why = t.fails("not found", require "kube.shape".lacks(on, { {
+    object = strimzi.of("v1beta2", "KafkaTopic", "bus", "x", { partitions = 1 }) } }))
+  t.match(why, "does not serve a kind 'kafka.strimzi.io/v1beta2/KafkaTopic'; it has v1")
   let_go()
 end)
 

@@ -12,10 +12,12 @@
 #include "mirror_int.h"
 
 enum {
-  LONG_WAIT = 500,           /* ms: nothing to do */
-  SHORT_WAIT = 20,           /* ms: others are standing in line */
-  PARTITION_BYTES = 2 << 20, /* of one flow in one reply */
-  BEHIND_BYTES = 8 << 20,    /* of a reply */
+  LONG_WAIT = 500, /* ms: nothing to do */
+  SHORT_WAIT = 20, /* ms: others are standing in line */
+  /* Of one flow in one reply: the largest batch of a broker's own settings,
+   * and what a copy of a few partitions holds in memory. */
+  PARTITION_BYTES = (1 << 20) + (64 << 10),
+  BEHIND_BYTES = 8 << 20, /* of a reply */
   IDLE_BYTES = 1 << 20,
   LEAST_BYTES = 64 << 10,
   BEHIND_FLOWS = 16,    /* in one fetch: some four will get data */

@@ -4,7 +4,8 @@
 --     hot TOPIC IDLE       partition 0 alone, then beside IDLE idle ones
 --     idle COUNT           COUNT idle partitions: CPU and memory
 --     latency SECONDS      10 MB/s: from one log to the other, milliseconds
---     ceiling TOPIC        a bare producer that sends TOPIC's batches
+--     ceiling TOPIC        a bare producer that sends TOPIC's batches, and the
+--                          copy of the same topic, in turns
 -- COPYING_PAIR names the clusters, FOLDER holds theirs, `old` and `new`.
 
 local lib = dofile "tests/bench/lib.lua"
@@ -63,16 +64,30 @@ end
 
 local shapes = {}
 
+local function ratio(text, a, b, field)
+  sys.out(("copier     " .. text .. "\n"):format(
+    lib.median(a, field) / lib.median(b, field)))
+end
+
+local function copy_once(topic)
+  local copier <close> = check(copying.open {})
+  local flows, target = flows_of(topic, 0, partitions_of(topic) - 1)
+  local result = run(copier, flows)
+  check(pair.b.client:delete_topics { target })
+  return result
+end
+
 function shapes.busy(...)
-  for _, topic in ipairs { ... } do
-    local list, count = {}, partitions_of(topic)
-    for round = 1, ROUNDS do
-      local copier <close> = check(copying.open {})
-      local flows, target = flows_of(topic, 0, count - 1)
-      list[round] = run(copier, flows)
-      check(pair.b.client:delete_topics { target })
-    end
-    print_line(("%s, %d busy partitions"):format(topic, count), list)
+  local of = {}
+  for i, topic in ipairs { ... } do
+    of[i] = {}
+    for round = 1, ROUNDS do of[i][round] = copy_once(topic) end
+    print_line(("%s, %d busy partitions"):format(topic, partitions_of(topic)),
+      of[i])
+  end
+  if #of > 1 then
+    ratio("the last of them costs %.2f x the CPU per GB of the first (aim 1)",
+      of[#of], of[1], "cpu_gb")
   end
 end
 
@@ -95,6 +110,8 @@ function shapes.hot(topic, idle)
   end
   print_line("one busy partition alone", alone)
   print_line(("one busy partition beside %d idle"):format(idle), among)
+  ratio("beside idle ones it runs at %.2f x its speed alone (aim 1)", among,
+    alone, "mb_s")
 end
 
 function shapes.idle(count)
@@ -191,42 +208,52 @@ local function batches_of(topic, partition, most)
   return list
 end
 
-function shapes.ceiling(topic)
-  local list = {}
-  for round = 1, ROUNDS do
-    local target, count = copying.name(topic), partitions_of(topic)
-    pair.b:topic(target, count)
-    local bytes, work = 0, {}
-    for p = 0, count - 1 do
-      local batches = batches_of(topic, p, 400)
-      work[p + 1] = function()
-        local conn <close> = check(wire.connect { host = pair.b.host,
-          port = pair.b.port })
-        local sent = {}
-        local function send()
-          while #batches > 0 do
-            local batch = table.remove(batches)
-            bytes = bytes + #batch
-            local answer = check(conn:call("Produce", { Acks = -1,
-              TimeoutMs = 30000, TopicData = { { Name = target,
-                PartitionData = { { Index = p, Records = batch } } } } }))
-            assert(answer.Responses[1].PartitionResponses[1].ErrorCode == 0)
-          end
-          return true
-        end
-        for i = 1, 5 do sent[i] = send end
-        return check(task.together(sent))
-      end
+--- Sends batches to a partition, five requests at a time; adds to `sent`.
+local function send_all(target, partition, batches, sent)
+  local conn <close> = check(wire.connect { host = pair.b.host,
+    port = pair.b.port })
+  local function send()
+    while #batches > 0 do
+      local batch = table.remove(batches)
+      sent.bytes = sent.bytes + #batch
+      local answer = check(conn:call("Produce", { Acks = -1,
+        TimeoutMs = 30000, TopicData = { { Name = target,
+          PartitionData = { { Index = partition, Records = batch } } } } }))
+      assert(answer.Responses[1].PartitionResponses[1].ErrorCode == 0)
     end
-    local own, new, begin = lib.cpu(), lib.cpu(brokers[2]), task.now()
-    check(task.together(work))
-    local gb = bytes / 1e9
-    list[round] = { gb = gb, mb_s = bytes / (task.now() - begin) / 1000,
-      cpu_gb = (lib.cpu() - own) / gb, old_gb = 0,
-      new_gb = (lib.cpu(brokers[2]) - new) / gb }
-    check(pair.b.client:delete_topics { target })
+    return true
   end
-  print_line(topic .. ", bare producer", list)
+  return check(task.together { send, send, send, send, send })
+end
+
+local function send_once(topic)
+  local target, count = copying.name(topic), partitions_of(topic)
+  pair.b:topic(target, count)
+  local sent, work = { bytes = 0 }, {}
+  for p = 0, count - 1 do
+    local batches = batches_of(topic, p, 400)
+    work[p + 1] = function() return send_all(target, p, batches, sent) end
+  end
+  local own, new, begin = lib.cpu(), lib.cpu(brokers[2]), task.now()
+  check(task.together(work))
+  local gb = sent.bytes / 1e9
+  local result = { gb = gb, mb_s = sent.bytes / (task.now() - begin) / 1000,
+    cpu_gb = (lib.cpu() - own) / gb, old_gb = 0,
+    new_gb = (lib.cpu(brokers[2]) - new) / gb }
+  check(pair.b.client:delete_topics { target })
+  return result
+end
+
+--- The producer reads nothing while it sends, which the copier has to.
+function shapes.ceiling(topic)
+  local copied, sent = {}, {}
+  for round = 1, ROUNDS do
+    copied[round], sent[round] = copy_once(topic), send_once(topic)
+  end
+  print_line(topic .. ", bare producer", sent)
+  print_line(topic .. ", copied", copied)
+  ratio("the copy runs at %.2f x the bare producer's speed (aim 0.90)", copied,
+    sent, "mb_s")
 end
 
 assert(shapes[shape], "no such shape: " .. tostring(shape))

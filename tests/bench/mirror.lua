@@ -9,7 +9,9 @@
 --   tranship --lua tests/bench/mirror.lua OLD NEW FOLDER MM2_PROPERTIES TOPIC
 --       BYTES [ROUNDS]
 -- OLD holds TOPIC, filled with BYTES; CP in the environment is Kafka's class
--- path. FOLDER holds the folders of both clusters, `old` and `new`.
+-- path. FOLDER holds the folders of both clusters, `old` and `new`. BENCH_TLS is
+-- a file with the authority of both, which are TLS then; MirrorMaker 2 is left
+-- out where MM2_PROPERTIES is "-".
 
 local lib = dofile "tests/bench/lib.lua"
 local sys = require "vm.sys"
@@ -23,11 +25,13 @@ local place = require "mirror.place"
 local old_at, new_at, folder, mm2_file, TOPIC, bytes, rounds = ...
 rounds = tonumber(rounds) or 3
 local GB = tonumber(bytes) / 1e9
-local LIMIT_MS, LOOK_MS = 300000, 50
+local LIMIT_MS, LOOK_MS = 180000, 50
+local _, CORES = try(sys.read_file "/proc/stat"):gsub("\ncpu%d", "")
 context.get().state = folder .. "/state"
 
-local old = cluster.new { name = "old", bootstrap = old_at }
-local new = cluster.new { name = "new", bootstrap = new_at }
+local ca = sys.env "BENCH_TLS" and try(sys.read_file(sys.env "BENCH_TLS"))
+local old = cluster.new { name = "old", bootstrap = old_at, ca = ca }
+local new = cluster.new { name = "new", bootstrap = new_at, ca = ca }
 local writer = new:client "write"
 local partitions = try(old:client("read"):describe_topics { TOPIC })[TOPIC].partitions
 local brokers = { lib.broker(folder .. "/old"), lib.broker(folder .. "/new") }
@@ -64,30 +68,53 @@ local function fresh_topic()
   if made[1].err then error(made[1].err, 0) end
 end
 
+-- CPU seconds of all that takes part.
+local function spent(pid)
+  return { engine = lib.cpu(pid), source = lib.cpu(brokers[1]),
+    target = lib.cpu(brokers[2]) }
+end
+
 -- Waits for the copy; `pid` gives the process that copies.
 local function measure(pid)
   local client, started, seen = new:client "read", task.now(), 0
-  local a, b = lib.cpu(brokers[1]), lib.cpu(brokers[2])
+  local before, at_begin = spent(pid()), nil
   local begin, half, half_seen, peak = nil, nil, nil, 0
   while seen < total do
     seen = ends(client)
-    if not begin and seen > 0 then begin = task.now() end
+    if not begin and seen > 0 then begin, at_begin = task.now(), spent(pid()) end
     if not half and seen > total / 2 then half, half_seen = task.now(), seen end
     peak = math.max(peak, lib.memory(pid(), "VmHWM"))
     if task.now() - started > LIMIT_MS then error("the copy does not end") end
     task.sleep(LOOK_MS)
   end
-  local now = task.now()
+  local now, after = task.now(), spent(pid())
   local function mb_s(from, share)
     return share * GB * 1e6 / math.max(LOOK_MS, now - from)
   end
+  local function cores(who)
+    return (after[who] - at_begin[who]) / math.max(LOOK_MS, now - begin) * 1000
+  end
   return {
     mb_s = mb_s(begin, 1), warm = mb_s(half, 1 - half_seen / total),
-    cpu_gb = lib.cpu(pid()) / GB, peak = peak,
-    old_gb = (lib.cpu(brokers[1]) - a) / GB,
-    new_gb = (lib.cpu(brokers[2]) - b) / GB,
+    cpu_gb = after.engine / GB, peak = peak,
+    old_gb = (after.source - before.source) / GB,
+    new_gb = (after.target - before.target) / GB,
     first_s = (begin - started) / 1000,
+    engine = cores "engine", source = cores "source", target = cores "target",
   }
+end
+
+-- Who was busiest while records were copied, in cores.
+local function bottleneck(list)
+  local busiest, sum, texts = nil, 0, {}
+  for i, who in ipairs { "engine", "source", "target" } do
+    local cores = lib.median(list, who)
+    busiest = busiest and lib.median(list, busiest) > cores and busiest or who
+    sum, texts[i] = sum + cores, ("%s %.2f"):format(who, cores)
+  end
+  return ("busy cores: %s; the bottleneck: %s"):format(table.concat(texts, ", "),
+    sum > 0.9 * CORES and "the machine's " .. CORES .. " cores, most of all the "
+      .. busiest or "the " .. busiest)
 end
 
 local function by_tranship(round)
@@ -123,28 +150,33 @@ local function by_mirrormaker()
   return result
 end
 
+local with_mm2 = mm2_file ~= "-"
 local ours, theirs = {}, {}
 for round = 1, rounds do
   ours[round] = by_tranship(round)
-  theirs[round] = by_mirrormaker()
+  if with_mm2 then theirs[round] = by_mirrormaker() end
 end
 
-sys.out(("mirror     %s: %d records, %.2f GB on the wire, %d partitions, "
-  .. "medians of %d\n"):format(TOPIC, total, GB, #partitions, rounds))
+sys.out(("mirror     %s%s: %d records, %.2f GB on the wire, %d partitions, "
+  .. "medians of %d\n"):format(TOPIC, ca and " over TLS on both sides" or "",
+    total, GB, #partitions, rounds))
 local function line(name, list)
   local function m(field) return lib.median(list, field) end
   sys.out(("           %-13s %6.1f MB/s (warm %6.1f)  %6.2f CPU s/GB  peak "
-    .. "%5.0f MB  brokers %.2f + %.2f CPU s/GB  first record after %.1f s\n")
+    .. "%5.0f MB  brokers %.2f + %.2f CPU s/GB  first record after %.1f s\n"
+    .. "           %13s %s\n")
     :format(name, m "mb_s", m "warm", m "cpu_gb", m "peak", m "old_gb",
-      m "new_gb", m "first_s"))
+      m "new_gb", m "first_s", "", bottleneck(list)))
 end
 line("tranship", ours)
-line("MirrorMaker 2", theirs)
-sys.out(("           ratio         %6.1fx (against its warm rate %.1fx)  %.1fx "
-  .. "less CPU  %.0fx less memory\n"):format(
-    lib.median(ours, "mb_s") / lib.median(theirs, "mb_s"),
-    lib.median(ours, "mb_s") / lib.median(theirs, "warm"),
-    lib.median(theirs, "cpu_gb") / lib.median(ours, "cpu_gb"),
-    lib.median(theirs, "peak") / lib.median(ours, "peak")))
+if with_mm2 then
+  line("MirrorMaker 2", theirs)
+  sys.out(("           ratio         %6.1fx (against its warm rate %.1fx)  %.1fx "
+    .. "less CPU  %.0fx less memory\n"):format(
+      lib.median(ours, "mb_s") / lib.median(theirs, "mb_s"),
+      lib.median(ours, "mb_s") / lib.median(theirs, "warm"),
+      lib.median(theirs, "cpu_gb") / lib.median(ours, "cpu_gb"),
+      lib.median(theirs, "peak") / lib.median(ours, "peak")))
+end
 old:close()
 new:close()

@@ -220,11 +220,7 @@ function on.check(flow)
   if not doubt then return end
   flow:land()
   if doubt == "foreign" then return "again" end -- resume says what it is
-  local _, writes = ledger.sides(flow.leg)
-  return nil, halt.new(doubt, { side = writes, from = log_end,
-    to = flow.at.target }, "%s: the target's log ends at offset %d, but this "
-    .. "bridge wrote up to %d: it was cut back", flow.id, log_end,
-    flow.at.target)
+  return resume.cut_back(flow, log_end, flow.at.target)
 end
 
 function on.hole(flow, event)

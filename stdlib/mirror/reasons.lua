@@ -129,9 +129,13 @@ function M.out_of_range(flow, event, leg)
 end
 
 --- The target gave another offset than expected. What lies there is looked at
--- once by resume, which knows late markers of our own from somebody else.
+-- once by resume, which knows late markers of our own from somebody else, and a
+-- log that a new leader had cut back before this batch landed in it.
 function M.foreign(flow, event, leg)
   local _, writes = ledger.sides(leg)
+  if event.got and event.got < event.expected then
+    flow.cut_at = event.got
+  end
   if flow.doubted ~= event.expected then
     flow.doubted = event.expected
     return "again"
@@ -156,8 +160,10 @@ function M.topic_id(flow, event, leg)
   flow:forget()
   local reads = ledger.sides(leg)
   local side, name = flow:side(reads), flow:name_on(reads)
-  local there = side:describe { name }
-  local what = there and not there[name] and "deleted" or "made again"
+  local there, why = side:leader(name, flow.partition)
+  if not there and why.kind == "denied" then return nil, why end
+  local what = not there and why.kind == "not found" and "deleted"
+    or "made again"
   return nil, halt.new("topic_id", { side = reads, from = event.source_offset,
     to = event.source_offset }, "%s: the topic was %s on %s after source "
     .. "offset %d; what was copied stays", flow.id, what, side.name,

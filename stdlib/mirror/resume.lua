@@ -191,11 +191,23 @@ local function passed_hole(flow, leg, from, at, log_end, source, sequence)
   return true
 end
 
+--- The target no longer holds what it had acknowledged.
+---@return nil, tranship.Halt
+function M.cut_back(flow, at, acknowledged)
+  local _, writes = ledger.sides(flow.leg)
+  return nil, halt.new("diverged", { side = writes, from = at,
+    to = acknowledged }, "%s: the target's log was cut back to offset %d, but "
+    .. "records up to %d had been acknowledged (a leader that lacked them was "
+    .. "elected, or a disk was lost)", flow.id, at, acknowledged - 1)
+end
+
 --- What copier:start needs to go on with `leg`.
 ---@async
 ---@return table? start, tranship.Err|tranship.Halt?
 function M.position(flow, leg)
   flow.leg = leg
+  local cut_at = flow.cut_at -- where a batch landed that belonged further on
+  flow.cut_at = nil
   local ok, why = same_topics(flow, leg)
   if not ok then return nil, why end
   local reads, writes = ledger.sides(leg)
@@ -219,17 +231,18 @@ function M.position(flow, leg)
   ok, why = prepare.clean(flow, true)
   if not ok then return nil, why end
   if log_end < from.target then
-    return nil, halt.new("diverged", { side = writes, from = log_end,
-      to = from.target }, "%s: the target's log ends at offset %d, but "
-      .. "records up to %d were acknowledged: it was truncated", flow.id,
-      log_end, from.target - 1)
+    return M.cut_back(flow, math.min(log_end, cut_at or log_end), from.target)
   end
   if log_end > from.target then
     local source, at, passed
     source, why = flow:side(reads):bounds(flow:name_on(reads), flow.partition)
     if not source then return nil, why end
     at, why = check_tail(flow, from, log_end, sequence, source)
-    if not at then return nil, why end
+    if not at and halt.is(why) and cut_at then
+      return M.cut_back(flow, cut_at, from.target)
+    elseif not at then
+      return nil, why
+    end
     if keeps then
       ok, why = verdicts.check(flow, from, at, source)
       if not ok then return nil, why end

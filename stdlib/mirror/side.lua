@@ -22,7 +22,7 @@ function M.new(spec)
   return setmetatable({
     name = spec.name, bootstrap = spec.bootstrap, login = spec.login,
     read_only = spec.read_only,
-    _conns = {}, _topics = {},
+    _conns = {}, _topics = {}, _refused = {},
   }, M)
 end
 
@@ -63,6 +63,9 @@ function M:describe(names)
     elseif topic.Name then
       self._topics[topic.Name] = nil
     end
+    if topic.Name then
+      self._refused[topic.Name] = topic.ErrorCode ~= 0 and topic.ErrorCode or nil
+    end
   end
   return topics
 end
@@ -77,7 +80,9 @@ function M:leader(topic, partition)
     if not answer then return nil, why end
     found = answer[topic]
     part = found and found.partitions[partition]
-    if not found then
+    if not found and ask.DENIED[self._refused[topic]] then
+      return nil, ask.refused(self, self._refused[topic], "topic " .. topic)
+    elseif not found then
       return nil, err.new {
         kind = "not found", origin = "kafka", code = 3,
         message = ("%s has no topic %s"):format(self.name, topic),

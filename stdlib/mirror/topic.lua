@@ -15,7 +15,9 @@ M.__name = "bridge.topic"
 local READ_AT_ONCE = 1000 -- records
 local LEADER_TRIES, LEADER_WAIT_MS = 50, 100
 local AGAIN_MS = 500
-local PASSING = { unavailable = true, timeout = true, auth = true }
+local PASSING = {
+  unavailable = true, timeout = true, auth = true, denied = true,
+}
 
 --- What the topic is created with.
 function M.shape(name, brokers)

@@ -10,10 +10,12 @@ M.TIMEOUT_MS = 15000
 
 --- Codes after which another broker, or the same one later, may answer well:
 -- unknown topic, leader not there, not leader, timed out, replica not there,
--- network, coordinator loading, not there, moved, epochs in motion.
+-- network, coordinator loading, not there, moved, epochs in motion, a leader
+-- that is too new to know its end.
 M.MOVED = {
   [3] = true, [5] = true, [6] = true, [7] = true, [9] = true, [13] = true,
   [14] = true, [15] = true, [16] = true, [74] = true, [75] = true,
+  [78] = true,
 }
 M.DENIED = { [29] = true, [30] = true, [31] = true, [53] = true }
 

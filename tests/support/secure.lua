@@ -44,7 +44,8 @@ local function certificate(dir, ca, name, extra, days, as)
     base .. ".pem" }
 end
 
-local function free_port()
+--- A port that nobody listens on.
+function M.free_port()
   while true do
     local a, b = sys.random(2):byte(1, 2)
     local port = 20000 + (a << 8 | b) % 9000
@@ -57,7 +58,7 @@ local NAMES = { "PLAINTEXT", "SASL_SSL", "SASL_PLAINTEXT", "SSL" }
 local function settings(dir, on)
   local listen, advertise, map = {}, {}, { "CONTROLLER:PLAINTEXT" }
   for i, name in ipairs(NAMES) do
-    local port = free_port()
+    local port = M.free_port()
     listen[i] = ("%s://127.0.0.1:%d"):format(name, port)
     advertise[i] = ("%s://localhost:%d"):format(name, port)
     map[#map + 1] = name .. ":" .. name
@@ -90,15 +91,23 @@ local function settings(dir, on)
   return list
 end
 
-local function make_certificates(dir, on)
-  authority(dir, "ca")
-  authority(dir, "other")
-  certificate(dir, "ca", "server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-  certificate(dir, "ca", "client", "extendedKeyUsage=clientAuth")
+--- A new certificate for the brokers, good for `days`; they take it with their
+-- next start.
+function M.renew_server(dir, days)
+  certificate(dir, "ca", "server", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    days)
   local function pem(name) return check(sys.read_file(dir .. "/" .. name)) end
   -- PKCS#8 key and chain in one file, as Kafka wants it.
   check(sys.write_file(dir .. "/server.all", pem "server.key" .. pem "server.pem"
     .. pem "ca.pem"))
+end
+
+local function make_certificates(dir, on)
+  authority(dir, "ca")
+  authority(dir, "other")
+  M.renew_server(dir)
+  certificate(dir, "ca", "client", "extendedKeyUsage=clientAuth")
+  local function pem(name) return check(sys.read_file(dir .. "/" .. name)) end
   on.ca, on.other_ca = pem "ca.pem", pem "other.pem"
   on.cert, on.key = pem "client.pem", pem "client.key"
 end

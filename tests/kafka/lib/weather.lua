@@ -9,22 +9,15 @@ local cluster = require "kafka.cluster"
 
 local here = ...
 local world_of = loadfile(here .. "/mirror_world.lua")(here)
+local secure = dofile "tests/support/secure.lua"
 local PROXY = sys.executable():match "^(.*)/" .. "/apps/proxy"
 
 local M = {}
 M.__index = M
 
-local function free_port()
-  while true do
-    local a, b = sys.random(2):byte(1, 2)
-    local port = 20000 + (a << 8 | b) % 9000
-    if not sys.probe_tcp("127.0.0.1", port, 200) then return port end
-  end
-end
-
 --- A proxy, and the settings of a broker that is reached through it.
 local function proxy(t, name)
-  local behind = free_port()
+  local behind = secure.free_port()
   local process = t.ok(sys.spawn {
     args = { PROXY, tostring(behind) }, stdin = "pipe", stdout = "pipe",
     stderr = "inherit",

@@ -58,11 +58,12 @@ local function ends_now(self)
   return list[1].offset
 end
 
---- The topic's end. A topic made a moment ago has no leader yet.
+--- The topic's end. A topic made a moment ago has no leader yet, and the broker
+-- that is asked may not have heard of it.
 local function ends(self)
   local stop, why = ends_now(self)
   for _ = 1, LEADER_TRIES do
-    if stop or not why.retriable then break end
+    if stop or not (why.retriable or why.kind == "not found") then break end
     task.sleep(LEADER_WAIT_MS)
     stop, why = ends_now(self)
   end

@@ -183,7 +183,7 @@ function Kubernetes:close()
 end
 Kubernetes.__close = Kubernetes.close
 
-for _, part in ipairs { "reading", "waiting", "change", "rights" } do
+for _, part in ipairs { "reading", "waiting", "change", "ensure", "rights" } do
   for name, method in pairs(require("kube." .. part)) do
     assert(Kubernetes[name] == nil, name)
     Kubernetes[name] = method

@@ -21,6 +21,20 @@ local function stock(name, cluster, args, ...)
     full_args(cluster, args, ...))
 end
 
+--- One of this room's own.
+local function own(name, cluster, args)
+  return require("runbook.goal").make(require("strimzi.goal_" .. name),
+    full_args(cluster, args, "name"))
+end
+
+--- Goal: a listener of that name is there, and its addresses are known:
+-- `{ "external", type = "route", authentication = "scram-sha-512" }`.
+function M:listener(args) return own("listener", self, args) end
+
+--- Goal: a KafkaUser is there, with its Secret:
+-- `{ "migration", superuser = true, authentication = "scram-sha-512" }`.
+function M:user(args) return own("user", self, args) end
+
 --- Goal: a topic is there, and its KafkaTopic: `{ "name", partitions, configs }`.
 function M:_ensure_topic(args) return stock("strimzi_topic", self, args, "name") end
 

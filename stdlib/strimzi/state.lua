@@ -8,6 +8,7 @@ local M = {}
 
 local PAUSED = "strimzi.io/pause-reconciliation"
 local CLUSTER = "strimzi.io/cluster"
+local CREATING = "Creating"
 
 local function observed(there)
   local status = there.status
@@ -35,14 +36,23 @@ local function told(condition)
   return #parts > 0 and table.concat(parts, ": ") or "without a reason"
 end
 
---- Why it failed, as of this generation: "Reason: message", or nil.
----@return string?
+--- Why it failed, as of this generation: "Reason: message" and the reason alone,
+-- or nil. A Kafka that is being made is not ready either, and has not failed.
+---@return string? text, string? reason
 function M.failure(there)
-  if not M.is_seen(there) then return nil end
+  if not there or not M.is_seen(there) then return nil end
   for kind, status in pairs { NotReady = "True", Ready = "False" } do
     local one = object.condition(there, kind)
-    if one and one.status == status then return told(one) end
+    if one and one.status == status and one.reason ~= CREATING then
+      return told(one), one.reason
+    end
   end
+end
+
+--- Whether an operator has ever written a status.
+function M.is_answered(there)
+  local status = there.status
+  return status ~= nil and (status.conditions or status.observedGeneration) ~= nil
 end
 
 --- Nobody has written a status: who might be to blame.
@@ -67,10 +77,7 @@ function M.text(there)
   if (there.metadata.annotations or {})[PAUSED] == "true" then
     return ("its reconciliation is paused (annotation %s)"):format(PAUSED)
   end
-  local status = there.status
-  if not status or not status.conditions and not status.observedGeneration then
-    return unanswered(there)
-  end
+  if not M.is_answered(there) then return unanswered(there) end
   local why = M.failure(there)
   if why then return "it failed: " .. why end
   if not M.is_seen(there) then

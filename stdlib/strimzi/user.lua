@@ -26,7 +26,12 @@ function M.principal(name, kind)
   return kind and kind:find "^tls" and "CN=" .. name or name
 end
 
-local function secret_of(self, there)
+--- What is in a KafkaUser's Secret, and the Secret's name.
+---@async
+---@param self tranship.StrimziCluster
+---@param there any  the KafkaUser
+---@return table? data, string|tranship.Err name
+function M.secret(self, there)
   local name = there.status and there.status.secret or there.metadata.name
   local secret, why = self.kube:find("v1/Secret", name, { namespace = self.namespace })
   if secret then return secret.data or {}, name end
@@ -35,6 +40,18 @@ local function secret_of(self, there)
     there.metadata.name, self.kube.name, name, state.is_ready(there)
       and "it was deleted, and the User Operator makes it anew at its next look"
       or state.text(there))
+end
+
+--- Waits for the Secret of a KafkaUser that is ready.
+---@async
+---@return true?, tranship.Err?
+function M.await_secret(self, there, within_ms)
+  local name = there.status and there.status.secret
+  if not name then return true end -- its certificate comes from elsewhere
+  local ok, why = self.kube:wait_until("v1/Secret", name, function(seen)
+    return seen ~= false
+  end, { namespace = self.namespace, within_ms = within_ms, what = "made" })
+  return ok and true, why
 end
 
 --- Refuses a user that the listener would turn away.
@@ -67,7 +84,7 @@ function M.login(self, one)
       .. "Kubernetes; give the cluster a login", self.user, kind)
   end
   local data
-  data, why = secret_of(self, there)
+  data, why = M.secret(self, there)
   if not data then return nil, why end
   local login, keys = LOGIN[kind](there.status and there.status.username or self.user, data)
   for _, key in ipairs(keys) do

@@ -6,6 +6,7 @@
 
 local json = require "vm.json"
 local sys = require "vm.sys"
+local task = require "vm.task"
 
 local M = {}
 local Operators = {}
@@ -65,6 +66,47 @@ function Operators:secret(name)
   local out = {}
   for key, value in pairs(object.data) do out[key] = sys.from_base64(value) end
   return out
+end
+
+--- No operator and no broker: says yes to every Kafka and KafkaUser at once, with
+-- addresses for its listeners and a Secret for its users. For laws, which ask for
+-- the same again and again. Close it.
+---@async
+function M.nod(world, version)
+  local kube = require "kube.kubernetes".new { name = "nodding", kubeconfig = world.kubeconfig }
+  local function answer(kind, there)
+    local status = { observedGeneration = there.metadata.generation, conditions = {
+      { type = "Ready", status = "True", lastTransitionTime = "2026-01-01T00:00:00Z" } } }
+    if there.status and there.status.observedGeneration == status.observedGeneration then return end
+    if kind == "Kafka" then
+      status.clusterId, status.listeners = "nobody", {}
+      for i, one in ipairs(there.spec.kafka.listeners) do
+        status.listeners[i] = { name = one.name, bootstrapServers = "localhost:" .. 30000 + i }
+      end
+    else
+      status.username, status.secret = there.metadata.name, there.metadata.name
+      kube:apply({ apiVersion = "v1", kind = "Secret", metadata = { name = status.secret,
+        labels = { ["strimzi.io/kind"] = "KafkaUser" } }, stringData = { password = "nod" } },
+        { force = true })
+    end
+    kube:patch(("kafka.strimzi.io/%s/%s"):format(version, kind), there.metadata.name,
+      { status = status }, { subresource = "status" })
+  end
+  local tasks = {}
+  for i, kind in ipairs { "Kafka", "KafkaUser" } do
+    tasks[i] = task.spawn(function()
+      local watch <close> = assert(kube:watch(("kafka.strimzi.io/%s/%s"):format(version, kind)))
+      while true do
+        local event = assert(watch:next())
+        if event.object and event.type ~= "DELETED" then answer(kind, event.object) end
+      end
+    end)
+  end
+  return setmetatable({}, { __close = function()
+    for _, one in ipairs(tasks) do one:cancel() end
+    for _, one in ipairs(tasks) do one:join() end
+    kube:close()
+  end })
 end
 
 --- A Kafka with a pool, as resources; `kafka` are fields of spec.kafka.

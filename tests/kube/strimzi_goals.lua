@@ -1,0 +1,190 @@
+-- The goals `listener`, `user` and `secret_copied` on a real API server with
+-- Strimzi's real definitions: their laws (somebody who nods stands in for the
+-- operators), and what they refuse.
+local test = ...
+local json = require "vm.json"
+local sys = require "vm.sys"
+local face = require "strimzi.face"
+local kubernetes = require "kube.kubernetes"
+local laws = dofile "tests/support/laws.lua"
+local kube = dofile "tests/support/kube.lua"
+local strimzi = dofile "tests/support/strimzi.lua"
+
+local V = "v1beta2"
+local PLAIN = { name = "plain", port = 9092, type = "internal", tls = false }
+local world
+
+local function within(body)
+  local on = kubernetes.new { name = "ocp", kubeconfig = world.kubeconfig }
+  local source = face.new { name = "old", strimzi = "bus", on = on }
+  local _ <close> = setmetatable({}, { __close = function()
+    source:close()
+    on:close()
+  end })
+  body(source, on)
+end
+
+local function kafka_spec() return world:get("kafka", "bus").spec.kafka end
+
+local function reset()
+  world:kubectl("delete", "kafkauser", "--all", "--wait")
+  local patch = { { op = "replace", path = "/spec/kafka/listeners", value = { PLAIN } } }
+  if kafka_spec().authorization.superUsers then
+    patch[2] = { op = "remove", path = "/spec/kafka/authorization/superUsers" }
+  end
+  world:kubectl("patch", "kafka", "bus", "--type=json", "-p", json.encode(patch))
+end
+
+local function user(name, spec)
+  world:apply { strimzi.of(V, "KafkaUser", "bus", name, spec) }
+end
+
+--- Specs of what the goals are about.
+local function look()
+  local users = {}
+  for name in world:kubectl("get", "kafkauser", "-o", "name"):gmatch "/([%w-]+)" do
+    users[name] = world:get("kafkauser", name).spec
+  end
+  local spec = kafka_spec()
+  return { listeners = spec.listeners, authorization = spec.authorization, users = users }
+end
+
+--- What `goal` says no to, as text.
+local function refusal(goal)
+  local _, why = goal:check(laws.new_run())
+  if why == nil then _, why = goal:apply(laws.new_run()) end
+  return tostring(why)
+end
+
+test("an API server with Strimzi's definitions", function()
+  world = kube.start { parts = { "etcd", "apiserver" }, strimzi = "0.51.0" }
+  local _, bus = strimzi.cluster(V, "bus", { listeners = { PLAIN },
+    authorization = { type = "simple" } })
+  world:apply { bus }
+end)
+
+test("an operator that never answers, and who might be to blame", function(t)
+  within(function(source)
+    local _, why = require "strimzi.waiting".ready(source.strimzi, "Kafka", "bus",
+      { answer_ms = 1000 })
+    t.match(tostring(why), "Kafka bus on ocp was not looked at by its operator within 1 s: "
+      .. "no operator has answered: is Strimzi's Cluster Operator running, and does it watch "
+      .. "the namespace default%?")
+    t.equal(why.kind, "timeout")
+    world:apply { { apiVersion = "kafka.strimzi.io/" .. V, kind = "KafkaTopic",
+      metadata = { name = "lost" }, spec = { partitions = 1, replicas = 1 } } }
+    _, why = require "strimzi.waiting".ready(source.strimzi, "KafkaTopic", "lost",
+      { answer_ms = 500 })
+    t.match(tostring(why), "it has no label strimzi.io/cluster, so it belongs to no Kafka")
+  end)
+end)
+
+test("an operator that fails, in both of Strimzi's shapes", function(t)
+  local function says(kind, name, condition, seen)
+    local generation = world:get(kind, name).metadata.generation
+    world:kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", json.encode {
+      status = { observedGeneration = generation - (seen or 0), conditions = { condition } } })
+  end
+  within(function(source)
+    local waiting = require "strimzi.waiting"
+    says("kafka", "bus", { type = "NotReady", status = "True", reason = "InvalidResourceException",
+      message = "no pool" })
+    local _, why = waiting.ready(source.strimzi, "Kafka", "bus")
+    t.match(tostring(why), "Kafka bus on ocp: it failed: InvalidResourceException: no pool")
+    t.equal(why.kind, "conflict", "at once: it will not pass")
+    says("kafka", "bus", { type = "Ready", status = "True" }, 1)
+    _, why = waiting.ready(source.strimzi, "Kafka", "bus", { within_ms = 500 })
+    t.match(tostring(why), "has not come to the last change %(generation 0 of 1%)")
+    says("kafkatopic", "lost", { type = "Ready", status = "False", reason = "KafkaError",
+      message = "the broker is tired" })
+    _, why = waiting.ready(source.strimzi, "KafkaTopic", "lost", { within_ms = 500 })
+    t.match(tostring(why), "was not ready within 0.5 s: it failed: KafkaError: the broker is tired")
+    t.equal(why.kind, "timeout", "it may pass")
+  end)
+end)
+
+test("the laws of `listener`", function(t)
+  local _ <close> = strimzi.nod(world, V)
+  within(function(source)
+    laws.hold(t, {
+      goal = function() return source:listener { "external", authentication = "scram-sha-512" } end,
+      world = look, reset = reset,
+    })
+    source:listener({ "external" }):apply(laws.new_run())
+    t.equal(kafka_spec().listeners, { PLAIN, { name = "external", port = 9094, tls = true,
+      type = "loadbalancer", authentication = { type = "tls" } } })
+    t.match(refusal(source:listener { "other", type = "route" }),
+      "needs OpenShift's Routes, and ocp serves none")
+  end)
+end)
+
+test("the laws of `user`", function(t)
+  local _ <close> = strimzi.nod(world, V)
+  within(function(source)
+    local effects = laws.hold(t, {
+      goal = function()
+        return source:user { "migration", superuser = true, quotas = { produce = "2MiB/s" } }
+      end,
+      world = look, reset = reset,
+    })
+    t.equal(#effects, 2)
+    source:user({ "migration", superuser = true }):apply(laws.new_run())
+    t.equal(kafka_spec().authorization.superUsers, { "CN=migration" })
+    laws.hold(t, {
+      goal = function()
+        return source:user { "app", authentication = "scram-sha-512", quotas = { requests = 20 },
+          acls = { { resource = { type = "topic", name = "a", patternType = "prefix" },
+            operations = { "Read" } } } }
+      end,
+      world = look,
+      reset = function()
+        reset()
+        user("app", { authentication = { type = "scram-sha-512" },
+          quotas = { producerByteRate = 5 } })
+      end,
+    })
+    local run = laws.new_run()
+    local bare = source:user { "bare", authentication = "scram-sha-512", superuser = true }
+    t.ok(bare:apply(run))
+    t.equal(kafka_spec().authorization.superUsers, { "bare" }, "the bare name for SCRAM")
+    bare:undo(run)
+    t.match(refusal(source:user { "app" }), "logs in by scram%-sha%-512, and is to log in by tls")
+    world:kubectl("create", "secret", "generic", "precious", "--from-literal=a=b")
+    t.match(refusal(source:user { "precious" }), "a Secret of that name on ocp, which is not a "
+      .. "KafkaUser's and would be overwritten")
+  end)
+end)
+
+test("the laws of `secret_copied`, from one platform to another", function(t)
+  within(function(_, from)
+    world:kubectl("create", "namespace", "there")
+    local to = kubernetes.new { name = "ocp4", kubeconfig = world.kubeconfig, namespace = "there" }
+    local _ <close> = setmetatable({}, { __close = function() to:close() end })
+    world:kubectl("create", "secret", "generic", "ca", "--from-literal=ca.crt=one",
+      "--from-literal=ca-2024.crt=two", "--from-literal=ca.p12=store",
+      "--from-literal=ca.password=word", "--from-literal=password=kept")
+    world:kubectl("label", "secret", "ca", "mine=stays-there")
+    local function copy() return world:get("secret", "source-ca", "there") end
+    laws.hold(t, {
+      goal = function() return to:secret_copied { "ca", from = from, as = "source-ca" } end,
+      world = function() return { copy = copy() and copy().data or false } end,
+      reset = function()
+        world:kubectl("delete", "secret", "source-ca", "-n", "there", "--ignore-not-found")
+      end,
+    })
+    local run = laws.new_run()
+    local goal = to:secret_copied { "ca", from = from, as = "source-ca", keys = "*.crt" }
+    t.ok(goal:apply(run))
+    t.equal(copy().data, { ["ca.crt"] = sys.base64 "one", ["ca-2024.crt"] = sys.base64 "two" })
+    t.equal(copy().metadata.labels, { ["app.kubernetes.io/managed-by"] = "tranship" })
+    world:kubectl("patch", "secret", "ca", "-p", '{"stringData":{"ca.crt":"renewed"}}')
+    t.match(goal:check(run).text, "the copy is older than the original")
+    t.ok(goal:apply(run))
+    t.equal(copy().data["ca.crt"], sys.base64 "renewed")
+    world:kubectl("create", "secret", "generic", "theirs", "-n", "there", "--from-literal=a=b")
+    t.match(refusal(to:secret_copied { "ca", from = from, as = "theirs" }),
+      "another Secret of that name, which nobody copied")
+  end)
+end)
+
+test("everything ends", function() world:stop() end)

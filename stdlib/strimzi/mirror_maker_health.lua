@@ -56,16 +56,18 @@ function M.lines(resource)
   return lines
 end
 
---- How far a copy is behind, and where it stands: { lag, position, partitions }.
+--- How far a copy is behind, and where it stands: { lag, position, partitions,
+-- behind = { { topic, partition, from, to } } }. Markers of transactions count, too.
 ---@param offsets table<string, { offset: integer }>  Connect's, by "topic/partition"
 ---@param ends { topic: string, partition: integer, first: integer, last: integer }[]
 function M.position(offsets, ends)
-  local seen = { lag = 0, position = 0, partitions = 0, unknown = {} }
+  local seen = { lag = 0, position = 0, partitions = 0, behind = {} }
   for _, one in ipairs(ends) do
     local at = offsets[one.topic .. "/" .. one.partition]
     local next_one = at and at.offset and at.offset + 1 or one.first
-    if not at and one.last > one.first then
-      seen.unknown[#seen.unknown + 1] = one.topic .. "/" .. one.partition
+    if next_one < one.last then
+      seen.behind[#seen.behind + 1] = { topic = one.topic, partition = one.partition,
+        from = next_one, to = one.last }
     end
     seen.lag = seen.lag + math.max(0, one.last - next_one)
     seen.position = seen.position + next_one

@@ -92,3 +92,8 @@ foreach(file IN LISTS apps)
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/apps)
   target_link_libraries(world_${name} PRIVATE worldapps)
 endforeach()
+
+# Preloaded by tests into the program they test; see there.
+add_library(stepped MODULE tests/world/clock/stepped.c)
+set_target_properties(stepped PROPERTIES PREFIX ""
+  LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/apps)

@@ -19,12 +19,14 @@ local PASSING = {
   unavailable = true, timeout = true, auth = true, denied = true,
 }
 
---- What the topic is created with.
+--- What the topic is created with. Its records bear the broker's time: one from
+-- an engine whose clock is more than an hour ahead would be refused.
 function M.shape(name, brokers)
   return {
     name = record.topic_name(name), partitions = 1,
     replication = math.min(3, brokers),
-    configs = { ["cleanup.policy"] = "compact" },
+    configs = { ["cleanup.policy"] = "compact",
+      ["message.timestamp.type"] = "LogAppendTime" },
   }
 end
 

@@ -32,7 +32,7 @@ bench: all
 crash-matrix: all
 	tests/world/crash-matrix
 
-# The engine, killed ten thousand times: some hours.
+# Engines, killed ten thousand times: half an hour or so.
 soak: all
 	MIRROR_KILLS=$${MIRROR_KILLS:-10000} build/tranship --test tests/kafka/mirror_kill.lua
 

@@ -36,21 +36,42 @@ local function copy(from, more)
   return out
 end
 
+--- Do these conflicts concern fields of such managers only?
+local function are_of(causes, managers)
+  for _, cause in ipairs(causes or {}) do
+    local owner = (cause.message or ""):match 'conflict with "([^"]+)"'
+    if not owner or not owner:find(managers) then return false end
+  end
+  return causes ~= nil and causes[1] ~= nil
+end
+
+--- Sends it; with `over`, once more and forced when only fields of managers of
+-- that name are in the way.
+local function send(kube, mode, request)
+  local answer, why = kube:_send(mode, request)
+  if not answer and request.over and are_of(why.causes, request.over) then
+    answer, why = kube:_send(mode, copy(request,
+      { query = copy(request.query, { force = true }) }))
+  end
+  return answer and answer.body, why
+end
+
 --- Does one effect. `request` is what is sent; planned, the same is asked with
 -- dryRun=All, and what the server would store is what later reads of the plan
--- see.
+-- see. What a step above is to make or delete cannot be asked about yet.
 local function perform(kube, one, request)
   request.query = copy(request.query, { fieldManager = M.manager() })
-  one.send = one.send or function()
-    local answer, why = kube:_send("write", request)
-    return answer and answer.body, why
-  end
+  one.send = one.send or function() return send(kube, "write", request) end
+  local planned = context.get().overlay
+  if planned and planned[one.target] ~= nil then return effect.perform(one) end
   one.simulate = function()
-    local dry = copy(request)
-    dry.query = copy(request.query, { dryRun = "All" })
-    local answer, why = kube:_send("validate", dry)
-    if not answer then return nil, why end
-    if one.after then one.after = object.bare(answer.body) end
+    local dry = copy(request, { query = copy(request.query, { dryRun = "All" }) })
+    -- The options of a DELETE are read from its query only if it has no body:
+    -- with one, this would be no dry run.
+    if request.method == "DELETE" then dry.body = nil end
+    local body, why = send(kube, "validate", dry)
+    if not body then return nil, why end
+    if one.after then one.after = object.bare(body) end
     return true
   end
   return effect.perform(one)
@@ -106,7 +127,26 @@ end
 ---@field namespace? string  default: the object's own, else the session's
 ---@field uid? string        refused when another object has that name by now
 ---@field force? boolean     take fields from other managers; never unasked
+---@field over? string       take fields from managers of such a name (a pattern) only
 ---@field lenient? boolean   create and replace: unknown fields are dropped, and warned about
+
+--- Writes an object whole: `verb` is what is done, `request` how.
+local function write(kube, verb, given, options, request, undo)
+  local made, found, namespace, called = subject(kube, given, options)
+  if not made then return nil, found end
+  local name = made.metadata.name
+  local before, why = preimage(kube, found, name,
+    { namespace = namespace, uid = options.uid })
+  if before == nil then return nil, why end
+  request.path, request.body = object.path(found, namespace, name), made
+  request.doing = verb .. " " .. called
+  return perform(kube, {
+    primitive = "kube." .. verb, target = kube:_path(namespace, found, name),
+    resume = "set", summary = request.doing, args = object.bare(made),
+    before = before and object.bare(before) or false, after = object.bare(made),
+    undo = before and undo or "delete it",
+  }, request)
+end
 
 --- Server-side apply: the fields given become ours, under this run's name.
 -- Fields of others that would change are a conflict, which names them.
@@ -115,22 +155,10 @@ end
 ---@param options? tranship.KubeWrite
 function M:apply(given, options)
   options = options or {}
-  local made, found, namespace, called = subject(self, given, options)
-  if not made then return nil, found end
-  local name = made.metadata.name
-  local before, why = preimage(self, found, name,
-    { namespace = namespace, uid = options.uid })
-  if before == nil then return nil, why end
-  return perform(self, {
-    primitive = "kube.apply", target = self:_path(namespace, found, name),
-    resume = "set", summary = "apply " .. called, args = object.bare(made),
-    before = before and object.bare(before) or false, after = object.bare(made),
-    undo = before and "apply what was there" or "delete it",
-  }, {
-    method = "PATCH", path = object.path(found, namespace, name), body = made,
-    type = TYPES.apply, doing = "apply " .. called, repeats = true,
+  return write(self, "apply", given, options, {
+    method = "PATCH", type = TYPES.apply, repeats = true, over = options.over,
     query = { force = options.force or nil, fieldValidation = "Strict" },
-  })
+  }, "apply what was there")
 end
 
 --- Creates an object; nil and an err of kind "exists" when there is one.
@@ -161,22 +189,10 @@ end
 ---@param options? tranship.KubeWrite
 function M:replace(given, options)
   options = options or {}
-  local made, found, namespace, called = subject(self, given, options)
-  if not made then return nil, found end
-  local name = made.metadata.name
-  local before, why = preimage(self, found, name,
-    { namespace = namespace, uid = options.uid })
-  if before == nil then return nil, why end
-  return perform(self, {
-    primitive = "kube.replace", target = self:_path(namespace, found, name),
-    resume = "set", summary = "replace " .. called, args = object.bare(made),
-    before = before and object.bare(before) or false, after = object.bare(made),
-    undo = "replace it with what was there",
-  }, {
-    method = "PUT", path = object.path(found, namespace, name), body = made,
-    doing = "replace " .. called,
+  return write(self, "replace", given, options, {
+    method = "PUT",
     query = { fieldValidation = options.lenient and "Warn" or "Strict" },
-  })
+  }, "replace it with what was there")
 end
 
 --- A patch that only counts for one version of the object.

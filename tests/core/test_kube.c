@@ -435,6 +435,7 @@ static void test_classes(void **state) {
     const char *method, *path;
     const tsh_kube_query *query;
     tsh_kube_class want;
+    const char *body;
   } cases[] = {
       {"GET", "/api/v1/pods", NULL, TSH_KUBE_READ},
       {"GET", "/api/v1/namespaces/a/pods/b/log", NULL, TSH_KUBE_READ},
@@ -451,6 +452,9 @@ static void test_classes(void **state) {
       {"PATCH", "/api/v1/pods", dry, TSH_KUBE_DRY},
       {"PATCH", "/api/v1/pods", twice, TSH_KUBE_WRITE},
       {"BREW", "/api/v1/pods", dry, TSH_KUBE_WRITE},
+      {"DELETE", "/api/v1/pods/a", dry, TSH_KUBE_DRY},
+      {"DELETE", "/api/v1/pods/a", dry, TSH_KUBE_WRITE, "{}"},
+      {"PATCH", "/api/v1/pods/a", dry, TSH_KUBE_DRY, "{}"},
   };
 
   (void)state;
@@ -459,6 +463,8 @@ static void test_classes(void **state) {
                         .path = cases[i].path,
                         .query = cases[i].query};
 
+    if (cases[i].body != NULL)
+      one.body = (tsh_http_bytes){cases[i].body, strlen(cases[i].body)};
     if (tsh_kube_class_of(&one) != cases[i].want)
       fail_msg("%s %s", cases[i].method, cases[i].path);
   }

@@ -26,6 +26,13 @@ local present = goal "{name} is there" {
     g.on:delete("ConfigMap", g.name)
   end,
 }
+local gone = goal "{name} is gone" {
+  takes = { a.kubernetes "on", a.text "name" },
+  check = function(g) return not g.on:find("ConfigMap", g.name) end,
+  apply = function(g) g.on:delete("ConfigMap", g.name) end,
+  irreversible = "it is not needed",
+}
+step "Clean up" { ensure = gone { here, "old" } }
 step "Make it" { ensure = present { here, "made" } }
 step "See it"  { verify = function() return here:find("cm", "made") and true end }
 ]]
@@ -65,12 +72,16 @@ end
 
 local function book_cases(t, world, dir)
   world:apply(DEPLOYMENT)
+  world:apply { apiVersion = "v1", kind = "ConfigMap",
+    metadata = { name = "old" }, data = { a = "1" } }
   check(sys.write_file(dir .. "/k.lua", BOOK:format(world.kubeconfig)))
   local planned = ours(dir, "plan", "k.lua")
   t.equal(planned.code, 0, planned.stderr)
   t.match(planned.stdout, "apply ConfigMap made in default on here")
   t.match(planned.stdout, "scale Deployment sized in default on here from 1 to 3")
-  t.equal(writes(world), { "patch dry", "patch dry" })
+  t.match(planned.stdout, "delete ConfigMap old in default on here")
+  t.equal(writes(world), { "delete dry", "patch dry", "patch dry" })
+  t.equal(world:get("configmap", "old").data.a, "1", "a plan has deleted it")
   t.equal(world:get("configmap", "made"), nil)
 
   local ran = ours(dir, "run", "k.lua", "--yes")

@@ -43,9 +43,14 @@ static bool acts_by_get(const char *path) {
   return false;
 }
 
-static bool is_dry(const tsh_kube_query *query) {
+/* The options of a DELETE stand in its query only where it has no body: with
+ * one, the server looks at nothing else, and deletes. */
+static bool is_dry(const tsh_kube_ask *ask) {
+  const tsh_kube_query *query = ask->query;
   int dry = 0, other = 0;
 
+  if (strcmp(ask->method, "DELETE") == 0 && ask->body.data != NULL)
+    return false;
   for (; query != NULL && query->name != NULL; query++) {
     if (strcmp(query->name, "dryRun") != 0)
       continue;
@@ -66,7 +71,7 @@ tsh_kube_class tsh_kube_class_of(const tsh_kube_ask *ask) {
     return TSH_KUBE_READ;
   if ((strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
        strcmp(method, "PATCH") == 0 || strcmp(method, "DELETE") == 0) &&
-      is_dry(ask->query) && !acts_by_get(ask->path))
+      is_dry(ask) && !acts_by_get(ask->path))
     return TSH_KUBE_DRY;
   return TSH_KUBE_WRITE;
 }

@@ -62,12 +62,29 @@ static inline bool http_read_head(http_peer *p) {
   return false;
 }
 
+static inline bool http_read_body(http_peer *p) {
+  const char *at = strstr(p->request, "Content-Length: ");
+  long left =
+      at != NULL ? strtol(at + strlen("Content-Length: "), NULL, 10) : 0;
+  char bytes[256];
+
+  while (left > 0) {
+    size_t most = (size_t)left < sizeof bytes ? (size_t)left : sizeof bytes;
+    ssize_t n = recv(p->fd, bytes, most, 0);
+
+    if (n <= 0)
+      return false;
+    left -= n;
+  }
+  return true;
+}
+
 static inline void *http_peer_main(void *arg) {
   http_peer *p = arg;
 
   while ((p->fd = accept(p->listener, NULL, NULL)) >= 0) {
     p->connections++;
-    while (p->fd >= 0 && http_read_head(p))
+    while (p->fd >= 0 && http_read_head(p) && http_read_body(p))
       p->answer(p, p->requests++);
     if (p->fd >= 0)
       close(p->fd);

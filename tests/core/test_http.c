@@ -167,6 +167,40 @@ static void test_bad_peers(void **state) {
   expect_end(lead_elsewhere, (tsh_http_ask){0}, TSH_OK); /* not followed */
 }
 
+/* Answers a request, and resets at the next one. */
+static void answer_half(http_peer *p, int number) {
+  if (number % 2 == 0)
+    say_hello(p, number);
+  else
+    http_reset(p);
+}
+
+/* A connection that is lost when it is used again: what was sent may have been
+ * done, and only what does no harm is sent once more. */
+static void test_lost_again(void **state) {
+  const char *const methods[] = {"GET", "POST", "PATCH", "DELETE"};
+
+  (void)state;
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+    tsh_http_ask ask = {.method = methods[i]};
+    http_peer peer;
+    tsh_err err;
+
+    if (i > 0)
+      ask.body = (tsh_http_bytes){"{\"a\":1}", 7};
+    http_peer_start(&peer, answer_half, NULL);
+    for (int n = 0; n < 2; n++) {
+      tsh_http_call *call = start(&peer, ask);
+
+      assert_int_equal(await(call, TSH_HTTP_END, &err),
+                       n == 0 || i == 0 ? 0 : TSH_CLOSED);
+      tsh_http_free(call);
+    }
+    assert_int_equal(peer.requests, i == 0 ? 3 : 2);
+    stop(&peer);
+  }
+}
+
 static void test_nobody_there(void **state) {
   http_peer nobody = {.port = 9};
   tsh_http_call *call;
@@ -306,7 +340,7 @@ int main(void) {
       cmocka_unit_test(test_request),      cmocka_unit_test(test_bad_peers),
       cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_stream),
       cmocka_unit_test(test_slow_reader),  cmocka_unit_test(test_long_line),
-      cmocka_unit_test(test_close_early),
+      cmocka_unit_test(test_close_early),  cmocka_unit_test(test_lost_again),
   };
 
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -95,8 +95,8 @@ static void socket_ready(uv_poll_t *poll, int status, int events) {
   tsh_http *http = s->http;
   int flags = 0, running;
 
-  if (status < 0)
-    flags = CURL_CSELECT_ERR;
+  if (status < 0) /* libcurl finds out what it is, and says so */
+    flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
   if (events & UV_READABLE)
     flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE)

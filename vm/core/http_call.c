@@ -128,6 +128,7 @@ static tsh_kind kind_of(CURLcode result) {
       return TSH_UNAVAILABLE;
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:
@@ -157,6 +158,8 @@ void tsh_http__ended(tsh_http_call *call, CURLcode result) {
     return; /* the write callback knew better, or all is well */
   if (strstr(why, "HTTP/0.9") != NULL)
     kind = TSH_PROTOCOL;
+  if (result == CURLE_SEND_FAIL_REWIND)
+    why = "the connection was lost before an answer came";
   call->status = tsh_err_set(&call->err, kind, "http", (int)result, "%.*s",
                              (int)strcspn(why, "\r\n"), why);
   call->err.retriable = kind == TSH_UNAVAILABLE;
@@ -276,6 +279,39 @@ static void set_peer(tsh_http_call *call, const tsh_http_peer *peer,
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
 }
 
+static size_t on_send(char *bytes, size_t size, size_t count, void *user) {
+  tsh_http_call *call = user;
+  size_t left = call->sent.length - call->sent_at, length = size * count;
+
+  if (length > left)
+    length = left;
+  memcpy(bytes, call->sent.data + call->sent_at, length);
+  call->sent_at += length;
+  return length;
+}
+
+static int on_rewind(void *user, curl_off_t offset, int origin) {
+  (void)user;
+  (void)offset;
+  (void)origin;
+  return CURL_SEEKFUNC_FAIL;
+}
+
+/* libcurl sends a request again by itself when a connection that it had used
+ * before is lost without an answer, whatever the method. A body that it cannot
+ * take from its start again keeps it from doing a thing twice. */
+static void set_body(tsh_http_call *call, const tsh_http_ask *ask) {
+  CURL *easy = call->easy;
+
+  tsh_buf_add(&call->sent, ask->body.data, ask->body.length);
+  curl_easy_setopt(easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                   (curl_off_t)call->sent.length);
+  curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+  curl_easy_setopt(easy, CURLOPT_READDATA, call);
+  curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
+}
+
 static void set_ask(tsh_http_call *call, const tsh_http_ask *ask) {
   CURL *easy = call->easy;
 
@@ -289,12 +325,10 @@ static void set_ask(tsh_http_call *call, const tsh_http_ask *ask) {
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, ask->method);
   if (strcmp(ask->method, "HEAD") == 0)
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  if (ask->body.data != NULL) {
-    tsh_buf_add(&call->sent, ask->body.data, ask->body.length);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                     (curl_off_t)call->sent.length);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, tsh_buf_text(&call->sent));
-  }
+  if (ask->body.data != NULL)
+    set_body(call, ask);
+  else if (strcmp(ask->method, "GET") != 0 && strcmp(ask->method, "HEAD") != 0)
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L); /* for the same end */
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms);
   if (ask->idle_ms > 0) {

@@ -21,6 +21,7 @@ struct tsh_http_call {
   size_t limit;
   size_t line_end; /* where the next line ends; 0: not found yet */
   tsh_buf sent;    /* the request's body */
+  size_t sent_at;  /* so much of it has been sent */
   struct wait *waits;
   bool is_stream, has_head, is_ended, is_paused;
   int status; /* of the transfer: 0 or a kind */

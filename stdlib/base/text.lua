@@ -98,4 +98,15 @@ function M.nearest(word, words)
   if best and best_distance <= most then return best end
 end
 
+--- The last lines of a text, indented, for an error message.
+---@param text string?
+---@return string
+function M.last_lines(text, count)
+  local lines = {}
+  for line in (text or ""):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  local from = math.max(1, #lines - (count or 5) + 1)
+  if #lines == 0 then return "" end
+  return "\n    " .. table.concat(lines, "\n    ", from)
+end
+
 return M

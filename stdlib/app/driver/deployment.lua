@@ -5,7 +5,7 @@
 
 local err = require "base.err"
 local object_of = require "base.lazy" "kube.object"
-local pods = require "base.lazy" "app.pods"
+local pods = require "base.lazy" "kube.pods"
 local task = require "vm.task"
 local units = require "base.units"
 
@@ -132,17 +132,6 @@ local function scale(w, cluster, to)
       :format(describe(w, cluster)) }
 end
 
---- How many pods are of this generation and ready; -1: not looked at yet.
-local function ready(object)
-  local status = object.status or {}
-  if (status.observedGeneration or 0) < object.metadata.generation then
-    return -1
-  end
-  local updated = status.updatedReplicas or 0
-  if (status.replicas or 0) > updated then return 0 end  -- old ones are there
-  return math.min(status.readyReplicas or 0, updated)
-end
-
 --- Why it is not ready, as a text; nil when it is. With `final`, waiting helps
 -- no more.
 ---@async
@@ -151,7 +140,7 @@ function M.unready(w, cluster)
   local object, why = read(w, cluster)
   if not object then return nil, why end
   local size = object.spec.replicas or 1
-  local count = ready(object)
+  local count = pods.ready(object)
   if count >= size then return nil end
   local list
   list, why = pods.of(kube_of(w, cluster), object)

@@ -5,6 +5,7 @@
 
 local command = require "app.command"
 local err = require "base.err"
+local texts = require "base.text"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local units = require "base.units"
@@ -60,7 +61,7 @@ local function failed(w, cluster, name, ended)
     kind = "unavailable", origin = "workload", code = ended.code,
     message = ("%s: hook %s for %s ended with code %d%s"):format(w.name, name,
       cluster.name, ended.code,
-      command.last_lines((ended.stdout or "") .. (ended.stderr or ""))),
+      texts.last_lines((ended.stdout or "") .. (ended.stderr or ""))),
   }
 end
 

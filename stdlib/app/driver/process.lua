@@ -10,6 +10,7 @@
 local command = require "app.command"
 local err = require "base.err"
 local json = require "vm.json"
+local texts = require "base.text"
 local sys = require "vm.sys"
 local task = require "vm.task"
 
@@ -67,7 +68,7 @@ end
 
 local function log_end(place)
   local text = sys.read_file(place .. ".log") or ""
-  return command.last_lines(text:sub(-LAST_BYTES))
+  return texts.last_lines(text:sub(-LAST_BYTES))
 end
 
 --- Takes the lock; a conflict without a text is somebody who only looks.

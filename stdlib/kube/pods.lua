@@ -1,7 +1,7 @@
 --- The pods of a Deployment or StatefulSet: which there are, what is wrong with
 -- them, and who else sizes their owner. Reads only.
 
-local command = require "app.command"
+local texts = require "base.text"
 local object = require "kube.object"
 
 local M = {}
@@ -78,7 +78,7 @@ function M.last_words(kube, pod, container, previous)
     namespace = pod.metadata.namespace, container = container,
     previous = previous })
   if not text and previous then return M.last_words(kube, pod, container) end
-  return text and command.last_lines(text, LOG_LINES)
+  return text and texts.last_lines(text, LOG_LINES)
     or "\n    (its log cannot be read: " .. why.message .. ")"
 end
 
@@ -97,6 +97,18 @@ local function container_trouble(kube, pod, one)
       or "it keeps ending", one.restartCount + 1,
       M.last_words(kube, pod, one.name, true))
   end
+end
+
+--- How many pods are of this generation and ready; -1: not looked at yet.
+---@return integer
+function M.ready(owner)
+  local status = owner.status or {}
+  if (status.observedGeneration or 0) < owner.metadata.generation then
+    return -1
+  end
+  local updated = status.updatedReplicas or 0
+  if (status.replicas or 0) > updated then return 0 end  -- old ones are there
+  return math.min(status.readyReplicas or 0, updated)
 end
 
 --- What keeps it from getting ready, if something does that waiting will not

@@ -21,6 +21,8 @@ local AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;"
   .. "as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;"
   .. "v=v2beta1;as=APIGroupDiscoveryList,application/json"
 
+local GROUP_MS = 3000 -- for the document of one group, all tries together
+
 local function set(list)
   local out = {}
   for _, word in ipairs(list or {}) do out[word] = true end
@@ -106,8 +108,9 @@ local function each_version(body, ask, list)
       table.insert(order, one.groupVersion == preferred and 1 or #order + 1, one)
     end
     for _, one in ipairs(order) do
-      -- A group whose own server is away is no reason to know nothing.
-      local document = ask("/apis/" .. one.groupVersion)
+      -- A group whose own server is away is no reason to know nothing, or to
+      -- know it late.
+      local document = ask("/apis/" .. one.groupVersion, nil, GROUP_MS)
       if document then
         read_resources(document, group.name, one.version, list)
       end
@@ -118,7 +121,7 @@ end
 
 --- All kinds a server has, in its order of preference.
 ---@async
----@param ask fun(path: string, accept?: string): any, tranship.Err?
+---@param ask fun(path: string, accept?: string, within_ms?: integer): any, tranship.Err?
 ---@return tranship.KubeKind[]?, tranship.Err?
 function M.read(ask)
   local list = {}

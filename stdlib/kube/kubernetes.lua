@@ -117,9 +117,9 @@ function Kubernetes:warnings() return { table.unpack(self._warnings) } end
 --- Kinds.
 
 local function read_kinds(self)
-  local kinds, why = discovery.read(function(path, accept)
+  local kinds, why = discovery.read(function(path, accept, within_ms)
     local answer, failed = self:_send("read", { path = path, accept = accept,
-      doing = "ask " .. self.name .. " what it serves" })
+      within_ms = within_ms, doing = "ask " .. self.name .. " what it serves" })
     if not answer then return nil, failed end
     return answer.body
   end)
@@ -183,7 +183,8 @@ function Kubernetes:close()
 end
 Kubernetes.__close = Kubernetes.close
 
-for _, part in ipairs { "reading", "waiting", "change", "ensure", "rights" } do
+for _, part in ipairs { "reading", "logs", "waiting", "change", "ensure",
+  "rights" } do
   for name, method in pairs(require("kube." .. part)) do
     assert(Kubernetes[name] == nil, name)
     Kubernetes[name] = method

@@ -4,7 +4,6 @@
 local context = require "base.context"
 local effect = require "base.effect"
 local err = require "base.err"
-local json = require "vm.json"
 local object = require "kube.object"
 local watch = require "kube.watch"
 
@@ -216,27 +215,6 @@ function M:secret(name, key, options)
     message = ("Secret %s on %s has no '%s', only: %s"):format(name, self.name,
       key, #keys > 0 and table.concat(keys, ", ") or "nothing"),
   }
-end
-
---- A pod's log as text.
----@async
----@param pod string
----@param options? table  namespace, container, previous, tail (lines), since_s,
--- limit_bytes
----@return string?, tranship.Err?
-function M:logs(pod, options)
-  options = options or {}
-  local found, namespace, called = self:_place("v1/Pod", pod, options)
-  if not found then return nil, namespace end
-  local answer, why = self:_send("read", {
-    path = object.path(found, namespace, pod, "log"),
-    accept = "*/*", doing = "read the log of " .. called,
-    query = { container = options.container, previous = options.previous,
-      tailLines = options.tail, sinceSeconds = options.since_s,
-      limitBytes = options.limit_bytes },
-  })
-  if not answer then return nil, why end
-  return json.is_view(answer.body) and tostring(answer.body) or answer.body
 end
 
 return M

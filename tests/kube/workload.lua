@@ -115,12 +115,28 @@ test("the size is what the run began with, never what it stopped", function(t)
   let_go()
 end)
 
+--- KEDA's kind, with as much of its schema as is looked at here.
+local SCALED_OBJECTS = { apiVersion = "apiextensions.k8s.io/v1",
+  kind = "CustomResourceDefinition", metadata = { name = "scaledobjects.keda.sh" },
+  spec = { group = "keda.sh", scope = "Namespaced", names = {
+    kind = "ScaledObject", plural = "scaledobjects" }, versions = { {
+      name = "v1alpha1", served = true, storage = true, schema = {
+        openAPIV3Schema = { type = "object", properties = { spec = {
+          type = "object", ["x-kubernetes-preserve-unknown-fields"] = true,
+        } } } } } } } }
+
 test("who else sizes it is named", function(t)
+  world:apply(SCALED_OBJECTS)
+  world:kubectl("wait", "--for=condition=Established", "crd",
+    "scaledobjects.keda.sh", "--timeout=60s")
   world:apply { {
     apiVersion = "autoscaling/v2", kind = "HorizontalPodAutoscaler",
     metadata = { name = "reader" }, spec = { minReplicas = 2, maxReplicas = 9,
       scaleTargetRef = { apiVersion = "apps/v1", kind = "Deployment",
-        name = "reader" } } } }
+        name = "reader" } } }, {
+    apiVersion = "keda.sh/v1alpha1", kind = "ScaledObject",
+    metadata = { name = "by-lag" }, spec = { maxReplicaCount = 7,
+      minReplicaCount = 1, scaleTargetRef = { name = "reader" } } } }
   world:kubectl("label", "deployment", "reader",
     "kustomize.toolkit.fluxcd.io/name=apps")
   world:apply(deployment("reader", consumer "reader"))  -- says replicas: 0
@@ -131,6 +147,7 @@ test("who else sizes it is named", function(t)
   end }, function() return reader():start { on = old } end)
   t.match(seen, "start reader on old, size 2; may also be changed by ")
   t.match(seen, "HorizontalPodAutoscaler reader %(2 to 9%)")
+  t.match(seen, "ScaledObject by%-lag %(1 to 7%)")
   t.match(seen, "Flux")
   t.match(seen, "field manager test")
   world:kubectl("delete", "hpa", "reader")
@@ -138,8 +155,11 @@ test("who else sizes it is named", function(t)
 end)
 
 test("a pod that ends: its code and its last words are the error", function(t)
-  world:apply(deployment("broken", { "/bin/sh", "-c",
-    "echo no greeting today; exit 7" }))
+  local broken = deployment("broken", { "/bin/sh", "-c",
+    "echo no greeting today; exit 7" })
+  broken.spec.template.metadata.annotations = { -- nor for a moment
+    ["process-pods/ready-after"] = "never" }
+  world:apply(broken)
   local w = workload.new { name = "broken", deployment = { "broken", size = 1 } }
   local why = t.fails("unavailable", w:start { on = old })
   t.match(why, "broken does not start on old")

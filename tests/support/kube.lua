@@ -37,6 +37,7 @@ end
 ---@class tests.KubeOptions
 ---@field parts? string[]   of etcd apiserver manager kwok pods; default: all but kwok
 ---@field api? string[]     more flags of kube-apiserver
+---@field bin? string       where pods' commands are looked for first
 ---@field strimzi? string   whose resource definitions to load: "0.51.0", "1.2.0"
 
 --- Starts one and waits until it is ready.

@@ -16,7 +16,6 @@ local declared = lazy "mirror.mm2.declared"
 local ledger = lazy "mirror.ledger"
 local map = lazy "mirror.map"
 local names = require "mirror.names"
-local place = lazy "mirror.place"
 local record = lazy "mirror.record"
 local readings = lazy "mirror.readings"
 local side = lazy "mirror.side"
@@ -47,6 +46,9 @@ end
 ---@field acls? "none"|"copied"
 ---@field rate? string  that it may read at, such as "20MiB/s"
 ---@field mirrormaker2? table  a flow to be taken over, or served: mirror.mm2
+---@field on? table      the Kubernetes its engine runs on; default: here
+---@field replicas integer  engines there, which divide the partitions
+---@field image? string  of the engine there
 
 --- A bridge as declared; nothing is asked of any cluster.
 ---@return tranship.Bridge
@@ -62,6 +64,10 @@ function M.new(spec)
   end
   local _, why = rates.bytes(spec.rate)
   if why then invalid("E0204", "bridge %s: rate %s", spec.name, why) end
+  if not spec.on and (spec.replicas or spec.image) then
+    invalid("E0201", "bridge %s: replicas and image are for an engine in "
+      .. "Kubernetes; say on = kubernetes \"...\" {} too", spec.name)
+  end
   local mirrormaker2 = spec.mirrormaker2 and declared.flow(spec)
   return setmetatable({
     name = spec.name, from = spec.from, to = spec.to, topics = spec.topics,
@@ -69,7 +75,8 @@ function M.new(spec)
     names = spec.names or mirrormaker2 and declared.names(mirrormaker2)
       or "same",
     configs = spec.configs or "created", acls = spec.acls or "none",
-    rate = spec.rate, mirrormaker2 = mirrormaker2,
+    rate = spec.rate, mirrormaker2 = mirrormaker2, on = spec.on,
+    replicas = spec.replicas or 1, image = spec.image,
   }, M)
 end
 
@@ -269,11 +276,13 @@ function M:progress() return readings.progress(self) end
 function M:status() return readings.status(self) end
 
 --- One line about the engine, for messages.
-function M:engine_line()
-  local holder = place.holder(self.name)
-  if not holder then return "no engine runs on this machine" end
-  return ("engine: process %d%s, log %s"):format(holder.pid,
-    rates.told(self.rate), place.path(self.name, "log"))
+function M:engine_line() return self:home():line() end
+
+--- Where its engine lives: on this machine, or as a Deployment on `on`.
+function M:home()
+  self._home = self._home
+    or require(self.on and "mirror.deployment" or "mirror.process").new(self)
+  return self._home
 end
 
 local function exact_map(self, name, partition)

@@ -55,15 +55,19 @@ local function reference(value)
 end
 
 --- A side as it may be written down, and its secrets by their place.
+---@param refer_to? fun(place: string): string  where they will be found, if
+-- that is not where they are from: "from.login.password" to "file:..."
 ---@return table side, table<string, any> secrets
-function M.refer(side, at)
+function M.refer(side, at, refer_to)
   local written, secrets = copy_of(side), {}
   local known = side.references or {}
   for _, field in ipairs(FIELDS) do
     local value, place = get(side, field), table.concat(field, ".")
     if value and not is_pem(field, value) then
-      put(written, field, known[place] or reference(value))
-      secrets[at .. "." .. place] = value
+      local full = at .. "." .. place
+      put(written, field, refer_to and refer_to(full) or known[place]
+        or reference(value))
+      secrets[full] = value
     end
   end
   return written, secrets

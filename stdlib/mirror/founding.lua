@@ -12,7 +12,6 @@ local mirrormaker2 = lazy "mirror.mm2.stopped"
 local neighbours = require "mirror.neighbours"
 local operators = lazy "mirror.operators"
 local rates = require "mirror.rates"
-local place = require "mirror.place"
 local record = require "mirror.record"
 local topic = require "mirror.topic"
 
@@ -187,10 +186,10 @@ end
 --- A flow that is taken over must have stopped before anything begins.
 local function must_be_ours_alone(bridge)
   local flow = bridge.mirrormaker2
-  if not flow or not flow.take_over or place.holder(bridge.name) then
-    return true
-  end
-  return mirrormaker2.must_be_stopped(bridge)
+  if not flow or not flow.take_over then return true end
+  local works, why = bridge:home():remains()
+  if works == nil then return nil, why end
+  return works and true or mirrormaker2.must_be_stopped(bridge)
 end
 
 --- Makes the bridge, or opens it again with the policy it is declared with.

@@ -4,15 +4,15 @@
 local effect = require "base.effect"
 local err = require "base.err"
 local lazy = require "base.lazy"
-local sys = require "vm.sys"
+local task = require "vm.task"
 local answer = require "mirror.answer"
 local founding = lazy "mirror.founding"
 local loan = lazy "mirror.loan"
-local place = lazy "mirror.place"
 local stopping = lazy "mirror.stopping"
 local transactions = lazy "mirror.transactions"
 
-local RUNNING_MS, LOOK_MS = 120000, 2000
+local LOOK_MS, AGAIN_MS = 2000, 500
+local PATIENCE = 3 -- looks in a row that see trouble which does not pass
 
 local function subject(bridge) return "bridge/" .. bridge.name end
 
@@ -53,10 +53,17 @@ local function check(g)
     elseif not book.wanted or book.wanted.state ~= "open" then
       return { ok = false, seen = "closed", want = want,
         text = ("bridge %s is closed"):format(bridge.name) }
-    elseif not place.holder(bridge.name) then
-      return { ok = false, seen = "no engine", want = want,
-        text = ("no engine of bridge %s runs on this machine")
-          :format(bridge.name) }
+    end
+    local lacks, trouble
+    lacks, why = bridge:home():lacks(g.as)
+    if lacks == nil then return nil, why end
+    if not lacks then
+      trouble, why = bridge:home():trouble()
+      if trouble == nil then return nil, why end
+    end
+    if lacks or trouble then
+      return { ok = false, seen = lacks and "no engine" or "not at work",
+        want = want, text = lacks or trouble }
     end
     local shapes
     shapes, why = founding.carried(bridge)
@@ -72,87 +79,54 @@ local function check(g)
   end)
 end
 
-local function send_start(bridge, as)
-  if place.holder(bridge.name) then return true end
-  local from, why = bridge.from:_side()
-  if not from then return nil, why end
-  from.login = as or from.login
-  local to
-  to, why = bridge.to:_side()
-  if not to then return nil, why end
-  local path, secrets = place.write_config {
-    name = bridge.name, from = from, to = to,
-  }
-  if not path then return nil, secrets end
-  local pid
-  pid, why = place.launch(bridge.name, secrets)
-  if not pid then return nil, why end
-  return { pid = pid }
-end
-
-local function start_engine(bridge, as)
-  if place.holder(bridge.name) then return true end
-  return effect.perform {
-    primitive = "process.start", resume = "set",
-    target = subject(bridge) .. "/engine",
-    summary = ("start the engine of bridge %s on this machine (tranship "
-      .. "mirror)"):format(bridge.name),
-    args = { log = place.path(bridge.name, "log") },
-    before = "not running", after = "running", undo = "stop it",
-    send = function() return send_start(bridge, as) end,
-  }
-end
-
 local function failure(kind, format, ...)
   return nil, err.new {
     kind = kind, origin = "bridge", message = format:format(...),
   }
 end
 
---- The engine's last words.
-local function last_words(bridge)
-  local text = sys.read_file(place.path(bridge.name, "log")) or ""
-  return text:match "([^\n]+)\n*$" or "it said nothing"
-end
-
---- Waits until the engine that holds the lock copies every partition.
+--- Waits until the engine that was started copies every partition.
 local function await_running(bridge)
-  local shapes, why = founding.carried(bridge)
+  local home, shapes, why = bridge:home(), founding.carried(bridge)
   if not shapes then return nil, why end
-  local waiting, stopped, missed = {}, {}, 0
-  for _ = 1, RUNNING_MS // LOOK_MS do
+  local waiting, stopped, trouble, times = {}, {}, nil, 0
+  local until_ms = task.now() + home.START_MS
+  while task.now() < until_ms do
     local ok, problem = bridge:topic():await(LOOK_MS, function(book)
       waiting, stopped = { "the engine has not begun" }, {}
-      local holder = place.holder(bridge.name)
-      if holder and book.claim and holder.pid == book.claim.pid then
-        waiting, stopped = not_running(book, shapes)
-      end
+      if home:is_claimed(book) then waiting, stopped = not_running(book, shapes) end
       return #waiting == 0 or #stopped > 0
     end)
     if #stopped > 0 then
       return failure("conflict", "the bridge has stopped: %s",
         table.concat(stopped, "; "))
-    elseif ok then
-      return true
-    elseif problem.kind ~= "timeout" then
+    elseif not ok and problem.kind ~= "timeout" then
       return nil, problem
     end
-    missed = place.holder(bridge.name) and 0 or missed + 1
-    if missed == 3 then
-      return failure("conflict", "the engine of bridge %s has ended: %s",
-        bridge.name, last_words(bridge))
-    end
+    local final
+    trouble, final = home:trouble()
+    if trouble == nil then return nil, final end
+    if ok and not trouble then return true end
+    times = final and times + 1 or 0
+    if times == PATIENCE then return failure("conflict", "%s", trouble) end
+    if ok then task.sleep(AGAIN_MS) end
   end
   return failure("timeout", "not copying within %d s: %s (%s)",
-    RUNNING_MS // 1000, answer.some(waiting), bridge:engine_line())
+    home.START_MS // 1000, trouble or answer.some(waiting),
+    bridge:engine_line())
 end
 
 local function apply(g)
   local bridge = g.bridge
   local ok, why = founding.found(bridge)
   if not ok then return nil, why end
-  ok, why = start_engine(bridge, g.as)
-  if not ok then return nil, why end
+  local lacks
+  lacks, why = bridge:home():lacks(g.as)
+  if lacks == nil then return nil, why end
+  if lacks then
+    ok, why = bridge:home():start(g.as)
+    if not ok then return nil, why end
+  end
   if answer.is_planning() then return true end
   return await_running(bridge)
 end

@@ -17,18 +17,38 @@ function M.path(name, ending)
   return ("%s/bridges/%s.%s"):format(state.dir(), name, ending)
 end
 
---- Writes what the engine must know to start; returns the file's path, and
--- the secrets that it names but does not hold.
+--- What an engine must know of a bridge: its two sides, and with `as` another
+-- login for the source than the run's.
+---@async
+---@return table?, tranship.Err?
+function M.spec(bridge, as)
+  local from, why = bridge.from:_side()
+  if not from then return nil, why end
+  from.login = as or from.login
+  local to
+  to, why = bridge.to:_side()
+  if not to then return nil, why end
+  return { name = bridge.name, from = from, to = to }
+end
+
+--- The same as text, and the secrets that it names but does not hold.
+---@param refer_to? fun(place: string): string  see credentials.refer
+---@return string text, table<string, any> secrets
+function M.config(spec, refer_to)
+  local from, secrets = credentials.refer(spec.from, "from", refer_to)
+  local to, others = credentials.refer(spec.to, "to", refer_to)
+  for place, value in pairs(others) do secrets[place] = value end
+  return json.encode { format = FORMAT, name = spec.name, from = from,
+    to = to } .. "\n", secrets
+end
+
+--- Writes it down; returns the file's path, and the secrets.
 ---@return string? path, tranship.Err|table<string, any> secrets
 function M.write_config(spec)
-  local from, secrets = credentials.refer(spec.from, "from")
-  local to, others = credentials.refer(spec.to, "to")
-  for place, value in pairs(others) do secrets[place] = value end
+  local text, secrets = M.config(spec)
   local path = M.path(spec.name, "json")
   sys.mkdir(state.dir() .. "/bridges", { parents = true })
-  local ok, why = sys.write_file(path, json.encode {
-    format = FORMAT, name = spec.name, from = from, to = to,
-  } .. "\n", { atomic = true })
+  local ok, why = sys.write_file(path, text, { atomic = true })
   if not ok then return nil, why end
   return path, secrets
 end

@@ -1,11 +1,9 @@
 --- What a bridge can be asked: lag, topics, progress, status.
 
 local effect = require "base.effect"
-local sys = require "vm.sys"
 local answer = require "mirror.answer"
 local ledger = require "mirror.ledger"
 local names = require "mirror.names"
-local place = require "mirror.place"
 local rates = require "mirror.rates"
 local settings = require "mirror.settings"
 
@@ -211,17 +209,6 @@ function M.progress(bridge)
   return rows
 end
 
-local function is_alive(bridge, book)
-  local holder = place.holder(bridge.name)
-  if holder and holder.pid then return true, holder.pid, sys.hostname() end
-  local claim, goodbye = book.claim, book.goodbye
-  if claim and claim.host ~= sys.hostname()
-    and not (goodbye and goodbye.instance == claim.instance) then
-    return true, claim.pid, claim.host
-  end
-  return false
-end
-
 --- What the engine last said of each group that has moved.
 local function shadows_of(bridge, book)
   local list, said = {}, {}
@@ -249,9 +236,11 @@ function M.status(bridge)
       text = ("bridge %s is not open"):format(bridge.name) }
   end
   local wanted = book.wanted and book.wanted.state or "open"
-  local status = { open = wanted ~= "closed", log = place.path(bridge.name,
-    "log"), partitions = M.progress(bridge), rate = book.bridge.rate }
-  status.alive, status.pid, status.host = is_alive(bridge, book)
+  local status
+  status, why = bridge:home():status(book)
+  if not status then return nil, why end
+  status.open, status.rate = wanted ~= "closed", book.bridge.rate
+  status.partitions = M.progress(bridge)
   local behind = M.lag(bridge, {})
   status.lag = behind and behind.seen
   local shadowed
@@ -264,18 +253,19 @@ function M.status(bridge)
   if racing > 0 then
     lag = ("%s, %d PARTITIONS LOSE AGAINST RETENTION"):format(lag, racing)
   end
-  if status.alive then
-    status.stop = ("kill %d"):format(status.pid)
-    status.text = ("bridge %s copies on (process %d on %s%s%s); to stop it: %s")
-      :format(bridge.name, status.pid, status.host, rates.told(status.rate),
-        lag, status.stop)
+  if status.unknown then
+    status.text = ("bridge %s: nobody knows whether it copies: %s"):format(
+      bridge.name, status.unknown)
+  elseif status.alive then
+    status.text = ("bridge %s copies on (%s%s%s); to stop it: %s"):format(
+      bridge.name, status.where, rates.told(status.rate), lag, status.stop)
   elseif status.open then
-    status.start = ("tranship mirror --config %s"):format(
-      place.path(bridge.name, "json"))
-    status.text = ("bridge %s is open but NOTHING COPIES%s; to go on: %s")
-      :format(bridge.name, lag, status.start)
+    status.text = ("bridge %s is open but NOTHING COPIES%s%s; to go on: %s")
+      :format(bridge.name, status.where and " (" .. status.where .. ")" or "",
+        lag, status.start)
   else
-    status.text = ("bridge %s is closed"):format(bridge.name)
+    status.text = ("bridge %s is closed%s"):format(bridge.name,
+      status.remains and "; what it made is left: " .. status.remains or "")
   end
   if status.open then status.text = status.text .. shadowed end
   return status

@@ -108,6 +108,7 @@ local function act_on(engine, share)
       gained[#gained + 1] = id
     end
   end
+  engine.has_share = #gained == 0
   if #gained == 0 then return true end
   table.sort(gained)
   await_handover(engine, gained)

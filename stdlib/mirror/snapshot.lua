@@ -51,6 +51,7 @@ end
 ---@field topics table<string, table>  the same, by the source's name
 ---@field usage? table  memory, memory_limit, connections, throttled_ms
 ---@field rows table[]  one for each partition, sorted
+---@field has_share? boolean  one of several engines, and all of its share is here
 
 ---@return tranship.Snapshot
 function M.of(engine)
@@ -77,7 +78,7 @@ function M.of(engine)
   end
   return {
     time = sys.time(), phase = engine.phase, total = total, topics = topics,
-    rows = rows, usage = engine:usage(),
+    rows = rows, usage = engine:usage(), has_share = engine.has_share,
   }
 end
 
@@ -86,7 +87,9 @@ end
 ---@param seen tranship.Snapshot
 function M.trouble(seen)
   if seen.phase ~= "running" then return "the engine is " .. seen.phase end
-  if not seen.rows[1] then return "no partition is copied yet" end
+  if not seen.rows[1] and not seen.has_share then
+    return "no partition is copied yet"
+  end
   local worst = { stopped = 3, waiting = 2, preparing = 1 }
   local found, others = nil, 0
   for _, row in ipairs(seen.rows) do

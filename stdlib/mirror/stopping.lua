@@ -5,26 +5,12 @@ local effect = require "base.effect"
 local err = require "base.err"
 local log = require "vm.log"
 local sys = require "vm.sys"
-local task = require "vm.task"
 local loan = require "mirror.loan"
-local place = require "mirror.place"
 local record = require "mirror.record"
 
 local M = {}
 
 local GOODBYE_MS = 30000
-local LOCK_TRIES, LOCK_WAIT_MS = 50, 100
-
---- The process is gone when its lock is free.
-local function await_lock(bridge)
-  for _ = 1, LOCK_TRIES do
-    if not place.holder(bridge.name) then return true end
-    task.sleep(LOCK_WAIT_MS)
-  end
-  return nil, err.new { kind = "timeout", origin = "bridge",
-    message = ("the engine of bridge %s said goodbye but did not end (%s)")
-      :format(bridge.name, bridge:engine_line()) }
-end
 
 --- What an engine borrowed that ended without giving it back.
 local function give_back(bridge, book)
@@ -45,17 +31,19 @@ local function send_stop(bridge, because)
     state = "closed", time = sys.time(), because = because,
   } } }
   if not ok then return nil, why end
-  if not place.holder(bridge.name) then return give_back(bridge, book) end
+  local home = bridge:home()
+  local runs, failed = home:remains()
+  if runs == nil then return nil, failed end
+  if not runs then return give_back(bridge, book) end
   ok, why = bridge:topic():await(GOODBYE_MS, function(now)
     return now.claim and now.goodbyes[now.claim.instance]
   end)
-  if not ok then
-    if why.kind ~= "timeout" then return nil, why end
-    return nil, err.new { kind = "timeout", origin = "bridge",
-      message = ("the engine of bridge %s does not end (%s)"):format(
-        bridge.name, bridge:engine_line()) }
-  end
-  return await_lock(bridge)
+  if ok then return home:await_end() end
+  if why.kind ~= "timeout" then return nil, why end
+  if home.ENDS_SILENTLY then return give_back(bridge, book) end
+  return nil, err.new { kind = "timeout", origin = "bridge",
+    message = ("the engine of bridge %s does not end (%s)"):format(
+      bridge.name, bridge:engine_line()) }
 end
 
 --- Is the bridge not copying, and not wanted to?
@@ -64,8 +52,11 @@ function M.is_stopped(bridge)
   local book, why = bridge:ledger()
   if book == nil then return nil, why end
   if not book or not book.bridge then return true end
-  return (book.wanted and book.wanted.state == "closed" or false)
-    and not place.holder(bridge.name)
+  if not book.wanted or book.wanted.state ~= "closed" then return false end
+  local left
+  left, why = bridge:home():remains()
+  if left == nil then return nil, why end
+  return not left
 end
 
 --- Stops the copying, if there is any.
@@ -74,7 +65,7 @@ function M.stop(bridge, because)
   local stopped, why = M.is_stopped(bridge)
   if stopped == nil then return nil, why end
   if stopped then return true end
-  return effect.perform {
+  stopped, why = effect.perform {
     primitive = "bridge.close", resume = "set",
     target = "bridge/" .. bridge.name .. "/closed",
     summary = ("stop the copying of bridge %s"):format(bridge.name),
@@ -83,6 +74,8 @@ function M.stop(bridge, because)
     undo = "open it again; it goes on where it stopped",
     send = function() return send_stop(bridge, because) end,
   }
+  if not stopped then return nil, why end
+  return bridge:home():retire()
 end
 
 return M

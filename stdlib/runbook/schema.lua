@@ -185,8 +185,13 @@ M.words = {
       { name = "mirrormaker2", kind = "table", phase = "run",
         desc = "a MirrorMaker 2 flow that it takes over, or whose clients it "
           .. "serves", fields = MIRRORMAKER2 },
-      { name = "on", kind = "any", desc = "the Kubernetes it runs on",
-        unbuilt = "the copying runs on this machine" },
+      { name = "on", kind = "kubernetes", phase = "run",
+        desc = "the Kubernetes where the copying is a Deployment; default: a "
+          .. "process on this machine" },
+      { name = "replicas", kind = "count", min = 1, phase = "run",
+        desc = "pods there, which divide the partitions; default: 1" },
+      { name = "image", kind = "text", phase = "run",
+        desc = "of the pods there; default: tranship:VERSION" },
     },
   },
   step = {

@@ -171,9 +171,10 @@ test("the plan says what keeping offsets needs, and what is borrowed",
     local phase, perform = now.phase, now.perform
     package.loaded["mirror.founding"] = { found = function() return true end }
     now.phase, now.perform = "plan", function() return true end
+    local home = { lacks = function() return false end }
     local function lines(offsets, never)
       return table.concat(goal_open.plan { bridge = { name = "road",
-        offsets = offsets, from = { name = "old" },
+        home = function() return home end, offsets = offsets, from = { name = "old" },
         to = { name = "new", never = never } } }, "\n")
     end
     t.match(lines "auto", "WRITE on transactional ids .*tranship%.road%..*ALTER "

@@ -89,6 +89,16 @@ tsh_conn *tsh_conn_open(struct tsh_loop *loop, const tsh_conn_options *options,
 int tsh_conn_send(tsh_conn *conn, const tsh_request *req, tsh_err *err);
 
 bool tsh_conn_failed(const tsh_conn *conn);
+
+/* The certificate that the broker has shown, and which holds. */
+typedef struct tsh_peer {
+  char subject[128], issuer[128];
+  char hosts[128];    /* names and addresses that it is for, with commas */
+  int64_t expires_ms; /* since 1970 */
+} tsh_peer;
+
+/* False without TLS, and until hands are shaken. */
+bool tsh_conn_peer(const tsh_conn *conn, tsh_peer *out);
 size_t tsh_conn_in_flight(const tsh_conn *conn); /* requests */
 size_t tsh_conn_unsent(const tsh_conn *conn); /* bytes not yet in the socket */
 

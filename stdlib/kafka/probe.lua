@@ -4,38 +4,72 @@ local effect = require "base.effect"
 local question = require "base.question"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local time = require "base.time"
+local units = require "base.units"
+local wire = require "vm.wire"
 
 ---@class tranship.Cluster
 local M = {}
 
 local BROKER_MS = 5000
+local LONG = "1d" -- a certificate that ends sooner may end within the migration
 
---- TCP first, because it says the most about networks; then a request that
--- only this broker may answer. To be told "denied" is an answer.
-local function probe(client, broker)
+--- A connection of its own to one broker: that it lets us in, and what its
+-- certificate says. TLS has judged name, chain and time by then.
+local function meet(broker, login)
+  local conn <close>, why = wire.connect { host = broker.host, port = broker.port,
+    login = login, read_only = true, timeout_ms = BROKER_MS }
+  if not conn then return nil, why end
+  local answer
+  answer, why = conn:call("ApiVersions", {
+    ClientSoftwareName = "tranship", ClientSoftwareVersion = "1" })
+  if not answer then return nil, why end
+  return conn:peer() or {}
+end
+
+--- TCP first, because it says the most about networks; then who answers there;
+-- then a request that only this broker may answer. To be told "denied" is an
+-- answer, too.
+local function probe(client, broker, login)
   local ok, why = sys.probe_tcp(broker.host, broker.port, BROKER_MS)
   if not ok then return nil, why end
+  local peer
+  peer, why = meet(broker, login)
+  if not peer then return nil, why end
   local found
   found, why = client:configs("broker", { tostring(broker.id) })
-  if found or why.kind == "denied" then return true end
+  if found or why.kind == "denied" then return peer end
   return nil, why
 end
 
-local function look(self)
+--- What is wrong with a certificate that holds today.
+local function soon_over(peer, long_ms)
+  if not peer.expires or peer.expires - sys.time() >= long_ms then return nil end
+  return ("its certificate (%s) ends on %s"):format(peer.subject, time.date(peer.expires))
+end
+
+--- What one broker says: a line for people, and what is wrong.
+local function judge(client, broker, login, long_ms)
+  local peer, why = probe(client, broker, login)
+  local problem = peer and soon_over(peer, long_ms) or why and tostring(why)
+  if problem then return problem, problem end
+  return "answers" .. (peer.expires and (", as %s, until %s"):format(peer.subject,
+    time.date(peer.expires)) or "")
+end
+
+local function look(self, long_ms)
   local brokers, why = self:brokers()
   if not brokers then return nil, why end
   local client <close>, refused = self:_fresh(BROKER_MS)
   if not client then return nil, refused end
-  local seen, dead, calls = {}, {}, {}
+  local login, seen, dead, calls = self:_wire_login(), {}, {}, {}
   for i, broker in ipairs(brokers) do
     calls[i] = function()
-      local ok, problem = probe(client, broker)
+      local said, problem = judge(client, broker, login, long_ms)
       local address = ("%s:%d"):format(broker.host, broker.port)
-      seen[tostring(broker.id)] = ok and address .. " answers"
-        or address .. ": " .. tostring(problem)
-      if not ok then
-        dead[#dead + 1] = ("broker %d at %s: %s"):format(broker.id, address,
-          tostring(problem))
+      seen[tostring(broker.id)] = ("%s: %s"):format(address, said)
+      if problem then
+        dead[#dead + 1] = ("broker %d at %s: %s"):format(broker.id, address, problem)
       end
       return true
     end
@@ -52,12 +86,16 @@ local function look(self)
 end
 
 --- Whether every broker that the cluster advertises can be reached from here,
--- by TCP and by Kafka's protocol.
+-- not only those of the bootstrap list: name, port, certificate (whom it is for,
+-- who signed it, that it holds for `certificates` more, default "1d"), login,
+-- and that it is this broker who answers there.
 ---@async
+---@param options? { certificates?: string }
 ---@return tranship.Answer?, tranship.Err?
-function M:reachable()
+function M:reachable(options)
+  local long_ms = units.ms(options and options.certificates, LONG)
   return question.defer(self.name .. ": every broker is reachable", function()
-    return effect.observe(self:_path "brokers", function() return look(self) end)
+    return effect.observe(self:_path "brokers", function() return look(self, long_ms) end)
   end)
 end
 

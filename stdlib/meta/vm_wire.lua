@@ -71,6 +71,11 @@ function conn:call(name, fields, options) end
 ---@return boolean
 function conn:is_open() end
 
+---The certificate that the broker has shown; nil without TLS, or before a call
+---was answered. `expires` is in milliseconds, `hosts` what it is for.
+---@return { subject: string, issuer: string, hosts: string, expires: integer }?
+function conn:peer() end
+
 ---Ends the connection; calls under way fail with kind "closed".
 function conn:close() end
 

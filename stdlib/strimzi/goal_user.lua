@@ -167,24 +167,28 @@ local function await_kafka(g)
   return waiting.ready(strimzi, "Kafka", strimzi.name, options_of(g))
 end
 
+--- Waits for the User Operator, which is quick, before any broker is rolled.
+local function await_user(g)
+  local strimzi = g.cluster.strimzi
+  local there, why = waiting.ready(strimzi, "KafkaUser", g.name, options_of(g))
+  if not there then return nil, why end
+  return user.await_secret(strimzi, there, units.ms(g.within))
+end
+
 local function apply(g, run)
   local noted, why = before(g, run)
   if not noted then return nil, why end
   local ok
   ok, why = make(g)
   if not ok then return nil, why end
-  if g.superuser then
-    ok, why = set_super(g, true)
-    if ok == nil then return nil, why end
+  if not change.is_planning() then
+    ok, why = await_user(g)
+    if not ok then return nil, why end
   end
-  if change.is_planning() then return true end
-  local there
-  there, why = waiting.ready(g.cluster.strimzi, "KafkaUser", g.name, options_of(g))
-  if not there then return nil, why end
-  ok, why = user.await_secret(g.cluster.strimzi, there, units.ms(g.within))
-  if not ok then return nil, why end
-  if g.superuser then return await_kafka(g) end
-  return true
+  if not g.superuser then return true end
+  ok, why = set_super(g, true)
+  if ok == nil then return nil, why end
+  return change.is_planning() or await_kafka(g)
 end
 
 --- What a merge patch needs to bring back the parts that we changed.

@@ -141,6 +141,13 @@ local function rights(t, on)
   t.equal(#check(alice:group_offsets "billing"), 1)
   t.equal(#check(alice:acls()), 4)
   t.ok(check(alice:reachable()).ok)
+  local safely <close> = face("old", on.sasl_ssl, { ca = on.ca, login = {
+    kind = "scram", user = "alice", password = password } })
+  answer = check(safely:reachable())
+  t.ok(answer.ok, answer.text)
+  t.match(answer.seen["1"], "answers, as CN=server, until 20")
+  answer = check(safely:reachable { certificates = "9d" })
+  t.match(answer.text, "its certificate %(CN=server%) ends on")
 end
 
 test("every login works, wrong ones are refused at once, rights are told",

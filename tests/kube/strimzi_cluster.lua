@@ -84,6 +84,26 @@ test("SCRAM and certificates of KafkaUsers, through each listener", function(t)
   t.match(tostring(side.ca), "^<secret")
 end)
 
+test("every advertised broker is looked at: name, port, certificate", function(t)
+  local source <close> = cluster { listener = "external", user = "mover" }
+  local answer = t.ok(source:reachable())
+  t.ok(answer.ok, answer.text)
+  t.match(answer.seen["1"], "^127.0.0.1:%d+: answers, as CN=kafka,O=io.strimzi, until 20%d%d%-")
+  t.match(t.ok(source:reachable { certificates = "366d" }).text,
+    "its certificate %(CN=kafka,O=io.strimzi%) ends on 20%d%d%-")
+  local real = t.ok(source:brokers())[1]
+  source.brokers = function() -- an address that resolves, and that no certificate is for
+    return { real, { id = 2, host = "127.1", port = real.port },
+      { id = 3, host = "127.0.0.1", port = 1 }, { id = 4, host = "nowhere.invalid", port = 9 } }
+  end
+  answer = t.ok(source:reachable())
+  t.equal(answer.ok, false)
+  t.match(answer.seen["1"], "answers")
+  t.match(answer.text, "broker 2 at 127.1:%d+: .*is not for 127.1 but for: 127.0.0.1, localhost")
+  t.match(answer.text, "broker 3 at 127.0.0.1:1: .*refused")
+  t.match(answer.text, "broker 4 at nowhere.invalid:9: .*")
+end)
+
 test("all certificates of the authority's Secret are trusted", function(t)
   local ca = operators:secret "bus-cluster-ca-cert"
   local other = world:pem "ca.crt"

@@ -118,6 +118,38 @@ test("the laws of `listener`", function(t)
   end)
 end)
 
+local ROUTES = [[
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: { name: routes.route.openshift.io }
+spec:
+  group: route.openshift.io
+  scope: Namespaced
+  names: { kind: Route, plural: routes, singular: route }
+  versions:
+  - { name: v1, served: true, storage: true, schema: { openAPIV3Schema: { type: object } } }
+]]
+
+test("OpenShift is known by its Routes: passthrough on 443", function(t)
+  local _ <close> = strimzi.nod(world, V)
+  reset()
+  world:apply(ROUTES)
+  world:kubectl("wait", "crd", "routes.route.openshift.io", "--for=condition=Established",
+    "--timeout=60s")
+  within(function(source)
+    t.ok(source:listener({ "external" }):apply(laws.new_run()))
+    t.equal(kafka_spec().listeners[2].type, "route")
+    local there = t.ok(source.strimzi:resource())
+    local found = t.ok(require "strimzi.listener".find(source.strimzi, there))
+    t.equal({ found.name, found.bootstrap, found.tls }, { "external",
+      "external-bootstrap.apps.example:443", true })
+  end)
+  within(function(source)
+    local goal = source:listener { "external", type = "loadbalancer" }
+    t.match(goal:check(laws.new_run()).text, "listener external is another one")
+  end)
+end)
+
 test("the laws of `user`", function(t)
   local _ <close> = strimzi.nod(world, V)
   within(function(source)

@@ -81,7 +81,8 @@ function M.nod(world, version)
     if kind == "Kafka" then
       status.clusterId, status.listeners = "nobody", {}
       for i, one in ipairs(there.spec.kafka.listeners) do
-        status.listeners[i] = { name = one.name, bootstrapServers = "localhost:" .. 30000 + i }
+        status.listeners[i] = { name = one.name, bootstrapServers = one.type == "route"
+          and one.name .. "-bootstrap.apps.example:443" or "localhost:" .. 30000 + i }
       end
     else
       status.username, status.secret = there.metadata.name, there.metadata.name

@@ -24,9 +24,12 @@ static void handle_release(void *body) {
 
 static int conn_call(lua_State *L);
 static int conn_is_open(lua_State *L);
+static int conn_peer(lua_State *L);
 
-static const luaL_Reg conn_methods[] = {
-    {"call", conn_call}, {"is_open", conn_is_open}, {NULL, NULL}};
+static const luaL_Reg conn_methods[] = {{"call", conn_call},
+                                        {"is_open", conn_is_open},
+                                        {"peer", conn_peer},
+                                        {NULL, NULL}};
 
 static const tsh_class conn_class = {.name = "wire.conn",
                                      .size = sizeof(handle),
@@ -139,6 +142,25 @@ static int conn_is_open(lua_State *L) {
   handle *h = tsh_bind_check(L, 1, &conn_class);
 
   lua_pushboolean(L, !tsh_conn_failed(h->conn));
+  return 1;
+}
+
+/* peer() -> { subject, issuer, hosts, expires } | nil */
+static int conn_peer(lua_State *L) {
+  handle *h = tsh_bind_check(L, 1, &conn_class);
+  tsh_peer peer;
+
+  if (!tsh_conn_peer(h->conn, &peer))
+    return 0;
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, peer.subject);
+  lua_setfield(L, -2, "subject");
+  lua_pushstring(L, peer.issuer);
+  lua_setfield(L, -2, "issuer");
+  lua_pushstring(L, peer.hosts);
+  lua_setfield(L, -2, "hosts");
+  lua_pushinteger(L, peer.expires_ms);
+  lua_setfield(L, -2, "expires");
   return 1;
 }
 

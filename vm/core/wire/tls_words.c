@@ -1,9 +1,11 @@
-/* Why TLS fails, in words that say whose fault it is and what to look at. */
+/* Why TLS fails, in words that say whose fault it is and what to look at; and
+ * what the broker's certificate says where it does not. */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "conn_int.h"
 
@@ -65,6 +67,29 @@ static void hosts_of(X509 *cert, char *out) {
     size += n > 0 ? (size_t)n : 0;
   }
   GENERAL_NAMES_free(names);
+}
+
+/* Milliseconds since 1970; 0 for what is no time. */
+static int64_t ms_of(const ASN1_TIME *when) {
+  struct tm tm;
+
+  if (ASN1_TIME_to_tm(when, &tm) != 1)
+    return 0;
+  return (int64_t)timegm(&tm) * 1000;
+}
+
+bool tsh_conn_peer(const tsh_conn *conn, tsh_peer *out) {
+  SSL *ssl = conn->tls != NULL ? tsh_tls__opened(conn) : NULL;
+  X509 *cert = ssl != NULL ? SSL_get1_peer_certificate(ssl) : NULL;
+
+  if (cert == NULL)
+    return false;
+  name_of(X509_get_subject_name(cert), out->subject);
+  name_of(X509_get_issuer_name(cert), out->issuer);
+  hosts_of(cert, out->hosts);
+  out->expires_ms = ms_of(X509_get0_notAfter(cert));
+  X509_free(cert);
+  return true;
 }
 
 /* The certificate that the broker shows does not hold. */

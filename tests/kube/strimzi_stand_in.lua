@@ -113,7 +113,7 @@ test("users get Secrets that log in, with the rights of their ACLs", function(t)
   as_user(t, "app", "scram", function(client) t.equal(topics(client), "greetings") end)
 end)
 
-test("a new listener and a superuser: the broker rolls, addresses stay", function(t)
+test("a new listener and a superuser, without a pause; addresses stay", function(t)
   local before = address(operators:wait("kafkas", "bus", "Ready"), "tls")
   KAFKA.listeners[3] = { name = "external", port = 9095, type = "route", tls = true,
     authentication = { type = "tls" } }
@@ -123,6 +123,8 @@ test("a new listener and a superuser: the broker rolls, addresses stay", functio
   local made = operators:wait("kafkas", "bus", "Ready")
   t.equal(made.metadata.generation, 2)
   t.equal(address(made, "tls"), before)
+  local _, starts = sys.read_file(operators.log):gsub("the broker was started", "")
+  t.equal(starts, 1)
   as_user(t, "reader", "external", function(client)
     t.equal((client:create_topics { { name = "mine", partitions = 1, replication = 1 } })[1].err,
       nil)

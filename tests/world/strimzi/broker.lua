@@ -23,11 +23,12 @@ end
 --- The broker that lives in a folder; `id` becomes its cluster id.
 function M.at(dir, id)
   assert(sys.mkdir(dir, { parents = true, mode = 448 }))
-  return setmetatable({ dir = dir, id = id, _ports = {} }, Broker)
+  return setmetatable({ dir = dir, id = id, _ports = {}, _alias = {} }, Broker)
 end
 
 -- A listener keeps its port, whatever else changes.
 function Broker:port(name)
+  name = self._alias[name] or name
   local port = self._ports[name]
   while not port do
     local a, b = sys.random(2):byte(1, 2)
@@ -42,8 +43,10 @@ local function kafka_name(listener)
   return listener.name:upper() .. "-" .. math.tointeger(listener.port)
 end
 
+local function login_of(listener) return (listener.authentication or {}).type end
+
 local function protocol(listener)
-  local scram = (listener.authentication or {}).type == "scram-sha-512"
+  local scram = login_of(listener) == "scram-sha-512"
   if scram then return listener.tls and "SASL_SSL" or "SASL_PLAINTEXT" end
   return listener.tls and "SSL" or "PLAINTEXT"
 end
@@ -65,12 +68,53 @@ local function security(self, listener, add)
   end
 end
 
+-- Real clusters roll node by node, and clients see no pause. One node cannot: so
+-- listeners that come later are spare ones that it has from the beginning.
+local SPARES = {
+  { name = "spare-tls", port = 1, tls = true, authentication = { type = "tls" } },
+  { name = "spare-scram", port = 1, tls = true, authentication = { type = "scram-sha-512" } },
+}
+
+--- The listeners that the node has, for those of a resource.
+local function own_listeners(self, spec)
+  local own, taken = {}, {}
+  self._first = self._first or spec
+  local function is_first(name)
+    for _, one in ipairs(self._first.listeners) do
+      if one.name == name then return true end
+    end
+  end
+  for _, one in ipairs(spec.listeners) do
+    local alias
+    for _, spare in ipairs(is_first(one.name) and {} or SPARES) do
+      local fits = protocol(spare) == protocol(one) and login_of(spare) == login_of(one)
+      if fits and not taken[spare.name] then alias = spare.name end
+    end
+    self._alias[one.name] = alias
+    if alias then taken[alias] = true else own[#own + 1] = one end
+  end
+  return table.move(SPARES, 1, #SPARES, #own + 1, own)
+end
+
+--- Superusers of the beginning are the broker's own; later ones get every ACL
+-- (superusers.lua), so that it need not start anew for them.
+function Broker:supers(spec)
+  local static, later, first = {}, {}, {}
+  for _, name in ipairs((self._first.authorization or {}).superUsers or {}) do
+    first[name] = true
+  end
+  for _, name in ipairs((spec.authorization or {}).superUsers or {}) do
+    table.insert(first[name] and static or later, name)
+  end
+  return static, later
+end
+
 --- The broker's settings for a resource's spec.kafka.
 local function settings(self, spec)
   local lines, own = {}, { CONTROL .. "://" .. HOST .. ":" .. self:port "control" }
   local function add(name, value) lines[#lines + 1] = name .. "=" .. tostring(value) end
   local map = { "CONTROLLER:PLAINTEXT", CONTROL .. ":PLAINTEXT" }
-  for _, listener in ipairs(spec.listeners) do
+  for _, listener in ipairs(own_listeners(self, spec)) do
     own[#own + 1] = ("%s://%s:%d"):format(kafka_name(listener), HOST, self:port(listener.name))
     map[#map + 1] = kafka_name(listener) .. ":" .. protocol(listener)
     security(self, listener, add)
@@ -83,7 +127,7 @@ local function settings(self, spec)
   if (spec.authorization or {}).type == "simple" then
     -- Without authentication one is ANONYMOUS: that is us, and the controller.
     local supers = { "User:ANONYMOUS" }
-    for _, name in ipairs(spec.authorization.superUsers or {}) do
+    for _, name in ipairs((self:supers(spec))) do
       supers[#supers + 1] = "User:" .. name
     end
     add("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")

@@ -5,6 +5,7 @@
 local authority = dofile "tests/world/strimzi/authority.lua"
 local broker = dofile "tests/world/strimzi/broker.lua"
 local failure = dofile "tests/world/strimzi/failure.lua"
+local superusers = dofile "tests/world/strimzi/superusers.lua"
 local sys = require "vm.sys"
 
 local OPERATOR = { v1beta2 = "0.51.0", v1 = "1.2.0" }
@@ -95,6 +96,10 @@ function M.reconcile(op, kafka)
     op:say("%s: the broker was started with new settings", name)
   end
   local id = op:client(name):cluster().id
+  if spec.authorization then
+    node.granted = node.granted or {}
+    superusers.fit(op:client(name), node.granted, select(2, node:supers(spec)))
+  end
   tell_pools(op, pools, id)
   local names = {}
   for i, pool in ipairs(pools) do names[i] = { name = pool.metadata.name } end

@@ -5,6 +5,7 @@
 local acls = require "kafka.acl"
 local authority = dofile "tests/world/strimzi/authority.lua"
 local failure = dofile "tests/world/strimzi/failure.lua"
+local superusers = dofile "tests/world/strimzi/superusers.lua"
 local sys = require "vm.sys"
 local wire = require "vm.wire"
 
@@ -75,8 +76,11 @@ end
 
 local TYPES = { transactionalId = "transactional_id" }
 
-local function wanted_acls(user)
+local function wanted_acls(user, authorization)
   local list = {}
+  for _, name in ipairs(authorization.superUsers or {}) do
+    if name == username(user) then list = superusers.acls(name) end
+  end
   for _, rule in ipairs((user.spec.authorization or {}).acls or {}) do
     for _, operation in ipairs(rule.operations or { rule.operation }) do
       list[#list + 1] = {
@@ -128,7 +132,7 @@ function M.reconcile(op, user, cluster)
   end
   local spec = (op:kafka(cluster) or { spec = { kafka = {} } }).spec.kafka
   if spec.authorization then
-    fit_acls(client, user, wanted_acls(user))
+    fit_acls(client, user, wanted_acls(user, spec.authorization))
   elseif user.spec.authorization then
     failure.raise("InvalidResourceException",
       "authorization is on for the user, and off for Kafka %s", cluster)

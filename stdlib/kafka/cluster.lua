@@ -145,7 +145,10 @@ end
 -- the one its resource knows: once.
 local function meet(self)
   if self._id then return self._id end
-  local client, why = client_of(self, "read")
+  local known, why = login_of(self)
+  if not known then return nil, why end
+  local client
+  client, why = client_of(self, "read")
   if not client then return nil, err.wrap(why, tostring(self)) end
   local seen
   seen, why = client:cluster()

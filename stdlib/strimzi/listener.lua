@@ -1,6 +1,7 @@
 --- Listeners of a Kafka resource: what its spec asks for, and where its status
 -- says that they are.
 
+local context = require "base.context"
 local err = require "base.err"
 local schema = require "base.schema"
 local state = require "strimzi.state"
@@ -89,7 +90,11 @@ function M.find(self, kafka)
     return missing(self, " has no listener \"%s\"; %s", name, schema.suggest(name, names))
   end
   local bootstrap = M.addresses(status)
-  if not bootstrap then
+  if not bootstrap and not kafka.status and context.get().overlay then
+    return nil, err.new { kind = "unknown", origin = "strimzi",
+      message = ("depends on listener \"%s\" of %s, which a step above makes"):format(name,
+        tostring(self)) }
+  elseif not bootstrap then
     return missing(self, ": listener \"%s\" has no address yet: %s", name, state.text(kafka))
   end
   local certificates = status.certificates

@@ -208,6 +208,7 @@ local function bring_back(g, noted, seen)
   local ok, why = true, nil
   if not noted.is_there then
     ok, why = strimzi.kube:delete(found, g.name, options)
+    if ok then user.await_end(strimzi, seen.user) end
   elseif json.encode(seen.spec) ~= json.encode(noted.spec) then
     ok, why = strimzi.kube:patch(found, g.name, { spec = old_parts(g, noted) }, options)
   end

@@ -5,6 +5,8 @@ local state = require "strimzi.state"
 
 local M = {}
 
+local COLLECTED_MS = 30000
+
 local function refuse(kind, format, ...)
   return nil, err.new { kind = kind, origin = "strimzi", message = format:format(...) }
 end
@@ -52,6 +54,20 @@ function M.await_secret(self, there, within_ms)
     return seen ~= false
   end, { namespace = self.namespace, within_ms = within_ms, what = "made" })
   return ok and true, why
+end
+
+--- After a KafkaUser was deleted: gives the garbage collector time to take its
+-- Secret, too, lest it take that of a next user of the name.
+---@async
+function M.await_end(self, there)
+  local name = there.status and there.status.secret or there.metadata.name
+  local secret = self.kube:find("v1/Secret", name, { namespace = self.namespace })
+  for _, owner in ipairs(secret and secret.metadata.ownerReferences or {}) do
+    if owner.uid == there.metadata.uid then
+      self.kube:wait_gone("v1/Secret", name, { namespace = self.namespace,
+        uid = secret.metadata.uid, within_ms = COLLECTED_MS })
+    end
+  end
 end
 
 --- Refuses a user that the listener would turn away.

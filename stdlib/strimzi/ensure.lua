@@ -35,8 +35,20 @@ function M:listener(args) return own("listener", self, args) end
 -- `{ "migration", superuser = true, authentication = "scram-sha-512" }`.
 function M:user(args) return own("user", self, args) end
 
+--- Goal: this cluster has the Kafka, pools, topics and users that `source` would
+-- have here: `new:shaped_like { old, pool = { storage = ... } }`.
+---@param source tranship.Cluster|table
+function M:shaped_like(source)
+  local args = source
+  if getmetatable(source) ~= nil then args = { source } end
+  return stock("strimzi_shaped_like", self, args, "source")
+end
+
 --- Goal: a topic is there, and its KafkaTopic: `{ "name", partitions, configs }`.
 function M:_ensure_topic(args) return stock("strimzi_topic", self, args, "name") end
+
+--- Goal: nobody uses this cluster any more; what is left of it is named.
+function M:retired(args) return stock("strimzi_retired", self, args) end
 
 --- Goal: MirrorMaker 2 copies to this cluster:
 -- `{ "name", from = source, topics = { "apps.*" } }`.

@@ -197,6 +197,13 @@ function M.let_go(kube, kind, name, options)
   return kube:delete(kind, name, options)
 end
 
+--- Whether a Kafka was ever up: one that has no id yet holds nothing.
+local function has_lived(strimzi)
+  local kafka, why = strimzi:resource()
+  if not kafka then return why.kind ~= "not found" end
+  return kafka.status ~= nil and kafka.status.clusterId ~= nil
+end
+
 --- The way back of topics that a goal made or adopted, for kube.shape: topics
 -- with records stay, adopted ones are let go and have their settings back.
 ---@param live table<string, table>  what Kafka had of them before, by topic
@@ -210,8 +217,8 @@ function M.way_back(cluster, live, say)
       local name = M.topic_of(there)
       if live[name] then return false end
       local empty, why = put_back.is_empty(cluster, name)
-      if empty == nil then return nil, why end
-      return not empty and ("topic %s holds records"):format(name)
+      if empty == nil and has_lived(cluster.strimzi) then return nil, why end
+      return empty == false and ("topic %s holds records"):format(name)
     end,
     remove = function(entry, there, options)
       local name = M.topic_of(there)

@@ -90,6 +90,7 @@ function def.check(g, run)
   return answer
 end
 def.verify = def.check
+def.wanted = wanted
 
 def.name = "shaped_like"
 def.title = "{cluster} is shaped like {source}"

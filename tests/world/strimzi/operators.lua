@@ -150,6 +150,7 @@ local function reconcile(self, plural, item)
   if self.done[item.metadata.uid] == face then return end
   if annotation(item, "strimzi.io/pause-reconciliation") == "true"
     and not item.metadata.deletionTimestamp then
+    self.done[item.metadata.uid] = nil
     return self:write_status(plural, item, {
       conditions = { { type = "ReconciliationPaused", status = "True" } } })
   end

@@ -15,7 +15,7 @@ enum {
   LEAST_FETCH = 64 << 10 /* that a worker may promise though nothing is left */
 };
 
-static char ids[MOST_LOGS][8];
+static char ids[MOST_LOGS][12];
 
 static world *make_world(void) {
   world *w = world_new();

@@ -175,10 +175,16 @@ local function odd(topic, count, spec)
   return list
 end
 
---- A setting of a topic or broker: its value, and who set it.
-local function setting(t, at, kind, name, key)
-  local found = t.ok(at:client("read"):configs(kind, { name }))[name][key]
-  return { found.value, found.source }
+--- Waits until a setting of a topic or broker has a value that somebody has
+-- set: brokers apply a change a moment after they said yes.
+local function must_be_set(t, at, kind, name, key, value, source)
+  local found
+  for _ = 1, 100 do
+    found = t.ok(at:client("read"):configs(kind, { name }))[name][key]
+    if found.value == value and found.source == source then break end
+    task.sleep(100)
+  end
+  t.equal({ found.value, found.source }, { value, source })
 end
 
 local AFTER = "message.timestamp.after.max.ms"
@@ -214,18 +220,18 @@ local function odd_records(t, world)
     "empty" } do
     world:must_be_same("odd." .. topic, 0, true)
   end
-  t.equal(setting(t, new, "topic", "odd.stamped", "message.timestamp.type"),
-    { "CreateTime", "topic" })
-  t.equal(setting(t, new, "broker", "1", "producer.id.expiration.ms"),
-    { "2147483647", "broker" })
+  must_be_set(t, new, "topic", "odd.stamped", "message.timestamp.type",
+    "CreateTime", "topic")
+  must_be_set(t, new, "broker", "1", "producer.id.expiration.ms",
+    "2147483647", "broker")
   -- Closed while no engine runs, everything is given back all the same.
   world:kill_engine(road)
   t.ok(stopping.stop(road, "test"))
-  t.equal(setting(t, new, "topic", "odd.stamped", "message.timestamp.type"),
-    { "LogAppendTime", "topic" })
-  t.equal(setting(t, new, "topic", "odd.future", AFTER)[2], "default")
-  t.equal(setting(t, new, "broker", "1", "producer.id.expiration.ms")[1],
-    "86400000")
+  must_be_set(t, new, "topic", "odd.stamped", "message.timestamp.type",
+    "LogAppendTime", "topic")
+  must_be_set(t, new, "topic", "odd.future", AFTER, "3600000", "default")
+  must_be_set(t, new, "broker", "1", "producer.id.expiration.ms", "86400000",
+    "default")
 end
 
 --- Where nothing may be borrowed, the record is named.

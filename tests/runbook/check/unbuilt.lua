@@ -5,8 +5,6 @@ local ocp = kubernetes "ocp" { context = "prod" }
 local source = cluster "source" { strimzi = "event-bus", on = ocp, listener = "external", user = "migration" }
 local target = cluster "target" { bootstrap = "127.0.0.1:9093" }
 local unit = workload "unit" { unit = "greeter.service", group = "g", reads = "a" }
-local third = cluster "third" { bootstrap = "127.0.0.1:9094" }
-local road = bridge "road" { from = third, to = third, topics = "apps.*", on = ocp }
 
 step "Keep GitOps away" { ensure = gitops_paused { ocp }, lasts = "run" }
 step "Ask two people" {

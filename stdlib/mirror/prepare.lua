@@ -157,7 +157,7 @@ end
 --- Removes the filler. Repeating it changes nothing.
 ---@async
 function M.cut(flow, leg, side)
-  flow.cut_at = task.now()
+  flow.cut_ms = task.now()
   return flow:side(side):delete_records(flow:name_on(side), flow.partition,
     leg.start[side])
 end
@@ -169,8 +169,8 @@ end
 ---@param begins? boolean
 ---@return true|nil, tranship.Err?
 function M.clean(flow, begins)
-  if begins then flow.cut_at = task.now() end
-  if task.now() - flow.cut_at > CUT_WATCH_MS then return true end
+  if begins then flow.cut_ms = task.now() end
+  if task.now() - flow.cut_ms > CUT_WATCH_MS then return true end
   local part = flow.engine.ledger:partition(flow.topic, flow.partition)
   for _, leg in pairs(part and part.legs or {}) do
     local _, writes = ledger.sides(leg)

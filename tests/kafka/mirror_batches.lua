@@ -3,6 +3,7 @@
 -- named to the record, and goes on once somebody has acted.
 
 local sys = require "vm.sys"
+local task = require "vm.task"
 
 local cluster = require "kafka.cluster"
 local stopping = require "mirror.stopping"

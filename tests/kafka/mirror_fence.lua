@@ -11,17 +11,22 @@ local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
 
 local STILL = { still = "2s" }
 
---- Appends a record every now and then until it is closed.
+--- Appends a record, and from then on one every now and then until it is closed.
 local function rogue(world, at, topic, settings)
   local producer = world.t.ok(at:client("write"):producer { settings = settings })
-  local stopping = false
+  local stopping, n = false, 5000000
+  local function append()
+    world.t.ok(producer:produce(world.records(topic, 0, n, 1)))
+    n = n + 1
+  end
+  append()
+  world.t.ok(producer:flush())
   local work = task.spawn(function()
-    local n = 5000000
     while not stopping do
-      assert(producer:produce(world.records(topic, 0, n, 1)))
-      n = n + 1
+      append()
       task.sleep(20)
     end
+    return true
   end)
   return setmetatable({}, { __close = function()
     stopping = true

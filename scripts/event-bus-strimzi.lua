@@ -12,12 +12,6 @@ local move = require "acme/moves".move
 local p = params {
   ocp3     = a.text     { help = "kubeconfig of the platform to leave" },
   ocp4     = a.text     { help = "kubeconfig of the platform to move to" },
-  old      = a.text     { help = "bootstrap address of the external listener there" },
-  new      = a.text     { help = "bootstrap address of the external listener here" },
-  old_ca   = a.secret   { from = "env:OLD_CA", help = "the cluster CA of old" },
-  new_ca   = a.secret   { from = "env:NEW_CA", help = "the cluster CA of new" },
-  old_word = a.secret   { from = "env:OLD_PASSWORD", help = "of the user migration on old" },
-  new_word = a.secret   { from = "env:NEW_PASSWORD", help = "of the user migration on new" },
   max_lag  = a.count    { default = 5000, help = "records a reader may be behind" },
   rate     = a.rate     { default = "200/s", help = "records a second that the producer writes at least" },
   watch    = a.duration { default = "3s", help = "how long a moved application is watched" },
@@ -27,9 +21,9 @@ local p = params {
 
 local ocp3 = kubernetes "ocp3" { kubeconfig = p.ocp3 }
 local ocp4 = kubernetes "ocp4" { kubeconfig = p.ocp4 }
-local old  = cluster "old" { bootstrap = p.old, on = ocp3, ca = p.old_ca, login = scram { "migration", p.old_word },
+local old  = cluster "old" { strimzi = "event-bus", on = ocp3, listener = "external", user = "migration",
                              never = { "delete topics", "delete records" } }
-local new  = cluster "new" { bootstrap = p.new, on = ocp4, ca = p.new_ca, login = scram { "migration", p.new_word } }
+local new  = cluster "new" { strimzi = "event-bus", on = ocp4, listener = "external", user = "migration" }
 
 -- Each is the Deployment of its name, on both platforms.
 local greetings, reversed = "apps.samples.greetings", "apps.samples.greetings.reversed"
@@ -39,10 +33,21 @@ local producer = workload "hello-world-producer" { writes = greetings }
 
 local road = bridge "event-bus" { from = old, to = new, topics = { "apps.*", "monitor.*" } }
 
-step "0. Back up what we are about to touch" { ensure = backup { old:definitions(), old:offsets() } }
+parallel "1. Make both sides ready" {
+  step "1a. Open the source to outside, for a user of its own" {
+    ensure = { old:listener { "external" }, old:user { "migration", superuser = true } },
+  },
+  step "1b. Open the target likewise" {
+    ensure = { new:listener { "external", authentication = "scram-sha-512" },
+               new:user { "migration", superuser = true, authentication = "scram-sha-512" } },
+  },
+}
 
-step "1. Reach every broker of both sides" { verify = { old:reachable(), new:reachable() } }
-step "2. See that we may do what we must"  { verify = { old:rights { "mirror" }, new:rights { "mirror", "create topics" } } }
+step "2. Reach every broker, and see that we may do what we must" {
+  verify = { old:reachable(), new:reachable(), old:rights { "mirror" }, new:rights { "mirror", "create topics" } },
+}
+step "2a. Back up what we are about to touch" { ensure = backup { old:definitions(), old:offsets() } }
+
 step "3. Shape the target like the source" { ensure = new:shaped_like(old) }
 step "4. Open the bridge"                  { ensure = road:open {}, retry = { times = 5, wait = "1s" } }
 

@@ -58,6 +58,10 @@ run_book() { # FILE -p NAME=VALUE..
   [ "$code" = "$wanted" ] || { tranship status "$(run_id)" || true; exit 1; }
 }
 
+stop_app() { # NAME CLUSTER FILE -p NAME=VALUE..
+  tranship app stop "$3" "$1" --on "$2" "${@:4}"
+}
+
 # The applications stop one after the other, each when it has read everything;
 # then what they wrote down is held against what the cluster holds.
 audit_home() { # CLUSTER BOOTSTRAP FILE -p NAME=VALUE..
@@ -65,11 +69,11 @@ audit_home() { # CLUSTER BOOTSTRAP FILE -p NAME=VALUE..
   shift 3
   say "the applications go on for a moment, then stop; the last one drains"
   sleep 2
-  tranship app stop "$book" hello-world-producer --on "$home" "$@"
+  stop_app hello-world-producer "$home" "$book" "$@"
   app caughtup "$bootstrap" --group reverser --from "$greetings"
-  tranship app stop "$book" hello-world-streams --on "$home" "$@"
+  stop_app hello-world-streams "$home" "$book" "$@"
   app caughtup "$bootstrap" --group greeter --from "$reversed"
-  tranship app stop "$book" hello-world-consumer --on "$home" "$@"
+  stop_app hello-world-consumer "$home" "$book" "$@"
   say "the audit: what the applications wrote down against what $home holds"
   audit_code=0
   app audit "$bootstrap" --cluster "$home" --trail "$work/trails" || audit_code=$?

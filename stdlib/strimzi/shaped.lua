@@ -55,7 +55,7 @@ local function read_source(source, shaped)
   local brokers, own, unread = must(source:brokers()), source.strimzi, {}
   return {
     name = source.name, brokers = brokers, topics = shaped.topics, acls = shaped.acls,
-    unread = unread,
+    unread = unread, login = own and own.user,
     -- Where there is a resource, it says what was set.
     settings = own and {} or settings_of(source, brokers, unread),
     users = own and {} or as_far_as_known("its SCRAM users", unread, {}, source:users()),
@@ -194,8 +194,14 @@ local function want_users(source, target, out)
     or users_of.of_cluster(source, target, out.notes)
   for _, text in ipairs(source.unread) do out.notes[#out.notes + 1] = text end
   for _, object in ipairs(list) do
-    out.users[#out.users + 1] = { object = object, ready = "Ready", tells = state.text,
-      within_ms = USER_WITHIN_MS }
+    local name = object.metadata.name
+    if name == source.login or name == target.strimzi.user then
+      out.notes[#out.notes + 1] = ("user %s is not carried: the run logs in as it, and "
+        .. "each side has its own"):format(name)
+    else
+      out.users[#out.users + 1] = { object = object, ready = "Ready", tells = state.text,
+        within_ms = USER_WITHIN_MS }
+    end
   end
 end
 

@@ -59,7 +59,7 @@ local function missing_of(self, rights, namespace)
     calls[at] = function()
       local answer, why = self:can_i(right.verb, right.kind,
         { subresource = right.subresource, namespace = namespace })
-      if not answer then return nil, why end
+      if not answer then error(why, 0) end
       missing[at] = not answer.ok and text_of(right) or false
       return true
     end

@@ -189,7 +189,8 @@ local function must_be_ours_alone(bridge)
   if not flow or not flow.take_over then return true end
   local works, why = bridge:home():remains()
   if works == nil then return nil, why end
-  return works and true or mirrormaker2.must_be_stopped(bridge)
+  if works then return true end
+  return mirrormaker2.must_be_stopped(bridge)
 end
 
 --- Makes the bridge, or opens it again with the policy it is declared with.

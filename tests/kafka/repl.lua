@@ -118,7 +118,10 @@ function Terminal:leave()
     self:keys "C-d"
     local until_ms = task.now() + 2000
     repeat
-      if self:screen():find("ended 0", 1, true) then return end
+      local screen = self:screen()
+      local code = screen:match "ended (%d+)"
+      if code == "0" then return end
+      if code then error("it ended badly:\n" .. screen, 0) end
       task.sleep(50)
     until task.now() > until_ms
   end

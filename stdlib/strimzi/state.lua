@@ -70,11 +70,16 @@ local function unanswered(there)
     labels[CLUSTER], tostring(there.metadata.namespace))
 end
 
+--- Is nobody to act on it for now?
+function M.is_paused(there)
+  return (there.metadata.annotations or {})[PAUSED] == "true"
+end
+
 --- What its status says, in one line for people.
 ---@return string
 function M.text(there)
   if not there then return "it is not there" end
-  if (there.metadata.annotations or {})[PAUSED] == "true" then
+  if M.is_paused(there) then
     return ("its reconciliation is paused (annotation %s)"):format(PAUSED)
   end
   if not M.is_answered(there) then return unanswered(there) end

@@ -39,7 +39,7 @@ function M.secret(self, there)
   if secret then return secret.data or {}, name end
   if secret == nil then return nil, why end
   return refuse("not found", "KafkaUser %s on %s: its Secret %s is not there: %s",
-    there.metadata.name, self.kube.name, name, state.is_ready(there)
+    there.metadata.name, self.kube.name, name, state.is_ready(there) and not state.is_paused(there)
       and "it was deleted, and the User Operator makes it anew at its next look"
       or state.text(there))
 end

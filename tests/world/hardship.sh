@@ -10,7 +10,7 @@ there_and_back() { # "STEP .." FILE -p NAME=VALUE..
     code=0
     tranship undo "$(run_id)" --yes || code=$?
     say "the run was taken back with exit code $code (expected: 5)"
-    [ "$code" = 5 ] || { tranship status "$(run_id)" || true; exit 1; }
+    [ "$code" = 5 ] || give_up
   done
 }
 
@@ -48,5 +48,5 @@ killed_in_every_step() { # FILE -p NAME=VALUE..
   wait "$helper" 2>/dev/null || true
   helper=
   say "killed in ${#killed[@]} steps (${killed[*]}), the run ended with exit code $code (expected: 0)"
-  [ "$code" = 0 ] || { tranship status "$(run_id)" || true; exit 1; }
+  [ "$code" = 0 ] || give_up
 }

@@ -40,6 +40,13 @@ approve() {
   tranship approve "$run" "$step"
 }
 
+# A run did not end as it should: where it stands, and what the engine said last.
+give_up() {
+  tranship status "$(run_id)" || true
+  tail -n 30 "$TRANSHIP_STATE"/bridges/*.log || true
+  exit 1
+}
+
 # Runs a runbook; somebody approves, or breaks something (a function break_it).
 run_book() { # FILE -p NAME=VALUE..
   local code=0 wanted=0
@@ -55,7 +62,7 @@ run_book() { # FILE -p NAME=VALUE..
   wait "$helper" 2>/dev/null || true
   helper=
   say "the run ended with exit code $code (expected: $wanted)"
-  [ "$code" = "$wanted" ] || { tranship status "$(run_id)" || true; exit 1; }
+  [ "$code" = "$wanted" ] || give_up
 }
 
 stop_app() { # NAME CLUSTER FILE -p NAME=VALUE..

@@ -108,14 +108,34 @@ function M:pull()
   return self.ledger
 end
 
+--- Waits until the ledger may have moved. One task reads at a time, and whoever
+-- else waits is woken when that read ends: what it brought may be what they wait
+-- for, and nothing need come after it. A read that was cut off may have taken
+-- records with it: the next one begins anew.
+local function next_records(self)
+  if self._following then
+    self._moved:wait()
+    return true
+  elseif self._reading then
+    self._reading:wait()
+    return true
+  end
+  local reading, is_whole = task.flag(), false
+  self._reading = reading
+  local _ <close> = setmetatable({}, { __close = function()
+    if not is_whole then forget_reader(self) end
+    self._reading = nil
+    reading:set(true)
+  end })
+  local ok, why = self:pull()
+  is_whole = true
+  return ok, why
+end
+
 local function reach(self, position)
   while self.ledger.position < position do
-    if self._following then
-      self._moved:wait()
-    else
-      local ok, why = self:pull()
-      if not ok then return nil, why end
-    end
+    local ok, why = next_records(self)
+    if not ok then return nil, why end
   end
   return self.ledger
 end
@@ -137,21 +157,14 @@ function M:await(within_ms, is_so)
   if not ledger_now then return nil, why end
   local value = is_so(self.ledger)
   if value then return value end
-  local found, problem = task.deadline(within_ms, function()
+  return task.deadline(within_ms, function()
     repeat
-      if self._following then
-        self._moved:wait()
-      else
-        local ok, trouble = self:pull()
-        if not ok then return nil, trouble end
-      end
+      local ok, trouble = next_records(self)
+      if not ok then return nil, trouble end
       value = is_so(self.ledger)
     until value
     return value
   end)
-  -- A read that was cut off may have taken records with it: read anew.
-  if not found and not self._following then forget_reader(self) end
-  return found, problem
 end
 
 --- Keeps pulling until closed; `told()` after each batch. Runs in its own task.

@@ -27,6 +27,23 @@ local function known_settings(cluster)
   return known or {}
 end
 
+--- Of these settings those that stay when some are left behind.
+---@param given table<string, string>
+---@param left table<string, string>  name of a setting: why it is left behind
+---@param note fun(format: string, ...)  told of every one that is
+---@return table<string, string>
+function M.without(given, left, note)
+  local kept = {}
+  for name, value in pairs(given) do
+    if left[name] then
+      note("%s is not carried: %s", name, left[name])
+    else
+      kept[name] = value
+    end
+  end
+  return kept
+end
+
 --- Of these settings those that can be set there, as they can be set there.
 ---@param wanted table<string, string>
 ---@param known table<string, any>  names that exist there; empty: not known

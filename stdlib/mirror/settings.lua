@@ -36,15 +36,7 @@ local ITS_OWN = {
 ---@return table<string, string>
 function M.of_copy(own, known, note)
   note = note or function() end
-  local kept = {}
-  for name, value in pairs(own) do
-    if ITS_OWN[name] then
-      note("%s is not carried: %s", name, ITS_OWN[name])
-    else
-      kept[name] = value
-    end
-  end
-  return fit.settings(kept, known, nil, note)
+  return fit.settings(fit.without(own, ITS_OWN, note), known, nil, note)
 end
 
 --- The same without what a copy decides by itself: for comparing.

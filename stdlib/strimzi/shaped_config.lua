@@ -98,15 +98,7 @@ end
 ---@param note fun(format: string, ...)
 ---@return table<string, string>
 function M.of_topic(given, replicas, note)
-  local kept = {}
-  for name, value in pairs(given) do
-    if GONE[name] then
-      note("%s is not carried: %s", name, GONE[name])
-    else
-      kept[name] = value
-    end
-  end
-  return fit.settings(kept, {}, replicas, note)
+  return fit.settings(fit.without(given, GONE, note), {}, replicas, note)
 end
 
 return M

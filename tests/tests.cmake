@@ -76,8 +76,9 @@ set_tests_properties(kafka/demo_forward kafka/demo_rollback kube/demo kube/hards
   PROPERTIES TIMEOUT 1500 PROCESSORS 2)
 # Twenty crashes of whole runs, each resumed.
 set_tests_properties(kafka/crash_moves PROPERTIES TIMEOUT 1500)
-# A thousand kills.
-set_tests_properties(kafka/mirror_kill PROPERTIES TIMEOUT 1500 PROCESSORS 2)
+# Six brokers at once; and a thousand kills.
+set_tests_properties(kafka/weather_brokers kafka/mirror_kill
+  PROPERTIES TIMEOUT 1500 PROCESSORS 2)
 
 # The applications of the world: independent of tranship's code.
 file(GLOB app_library_files CONFIGURE_DEPENDS tests/world/apps/lib/*.c)

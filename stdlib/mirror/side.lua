@@ -22,12 +22,30 @@ function M.new(spec)
   return setmetatable({
     name = spec.name, bootstrap = spec.bootstrap, login = spec.login,
     read_only = spec.read_only,
-    _conns = {}, _topics = {}, _refused = {},
+    _conns = {}, _topics = {}, _led = {}, _refused = {}, _asked = 1,
   }, M)
 end
 
+--- What a broker says of a partition; what was said before, if that was newer.
+-- A broker that lags behind still tells of an older leader epoch (KIP-320).
+local function believed(self, topic, part)
+  local led = self._led[topic.Name]
+  if not led or led.id ~= topic.TopicId then
+    led = { id = topic.TopicId, partitions = {} }
+    self._led[topic.Name] = led
+  end
+  local before = led.partitions[part.PartitionIndex]
+  if before and part.LeaderEpoch < before.epoch then return before end
+  local said = {
+    leader = part.LeaderId, epoch = part.LeaderEpoch,
+    replicas = part.ReplicaNodes, in_sync = part.IsrNodes,
+  }
+  led.partitions[part.PartitionIndex] = said
+  return said
+end
+
 --- Topics as the cluster describes them, by name: id, partitions by number
--- with leader and epoch. Without `names`, all topics.
+-- with leader, epoch, replicas and those in sync. Without `names`, all topics.
 ---@async
 ---@return table?, tranship.Err?
 function M:describe(names)
@@ -53,10 +71,7 @@ function M:describe(names)
         partitions = {}, count = #topic.Partitions,
       }
       for _, part in ipairs(topic.Partitions) do
-        found.partitions[part.PartitionIndex] = {
-          leader = part.LeaderId, epoch = part.LeaderEpoch,
-          replicas = #part.ReplicaNodes,
-        }
+        found.partitions[part.PartitionIndex] = believed(self, topic, part)
       end
       topics[topic.Name] = found
       self._topics[topic.Name] = found
@@ -102,8 +117,12 @@ function M:leader(topic, partition)
   }
 end
 
---- Forgets what is known of a topic, so that the next call asks again.
-function M:forget(topic) self._topics[topic] = nil end
+--- Forgets where a topic is served, so that the next call asks again, and
+-- another broker: the last one may lag behind.
+function M:forget(topic)
+  self._topics[topic] = nil
+  self._asked = self._asked + 1
+end
 
 --- The newest version of each request that a broker takes, by number.
 ---@async

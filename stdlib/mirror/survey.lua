@@ -13,7 +13,7 @@ local function create(engine, name, shape)
   if not configs then return nil, why end
   local brokers = 0
   for _ in pairs(engine.sides.to.brokers) do brokers = brokers + 1 end
-  local replicas = shape.partitions[0] and shape.partitions[0].replicas or 1
+  local replicas = shape.partitions[0] and #shape.partitions[0].replicas or 1
   local target = engine:on_target(name)
   local done
   done, why = engine.clients.to:create_topics { {

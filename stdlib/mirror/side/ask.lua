@@ -64,13 +64,21 @@ function M.at(self, host, port, name, body)
   return answer
 end
 
---- Asks any broker of the bootstrap list; or any other that was known last,
--- for a list may have aged.
+--- Asks a broker of the bootstrap list, the one that answered last before the
+-- others; or any other that was known last, for a list may have aged.
 function M.any(self, name, body)
   local answer, why
+  local list = {}
   for host, port in self.bootstrap:gmatch "([^,%s]+):(%d+)" do
-    answer, why = M.at(self, host, math.tointeger(port), name, body)
-    if answer then return answer end
+    list[#list + 1] = { host = host, port = math.tointeger(port) }
+  end
+  for turn = self._asked, self._asked + #list - 1 do
+    local broker = list[(turn - 1) % #list + 1]
+    answer, why = M.at(self, broker.host, broker.port, name, body)
+    if answer then
+      self._asked = turn
+      return answer
+    end
   end
   for _, broker in pairs(why and self.brokers or {}) do
     answer = M.at(self, broker.host, broker.port, name, body)
@@ -82,12 +90,13 @@ function M.any(self, name, body)
   }
 end
 
---- Asks the leader of a partition.
+--- Asks the leader of a partition; `body` may be a function of its epoch.
 function M.leader(self, topic, partition, name, body)
   local leader, why = self:leader(topic, partition)
   if not leader then return nil, why end
   local answer
-  answer, why = M.at(self, leader.host, leader.port, name, body)
+  answer, why = M.at(self, leader.host, leader.port, name,
+    type(body) == "function" and body(leader.epoch) or body)
   if not answer then self:forget(topic) end
   return answer, why
 end

@@ -10,17 +10,22 @@ local EARLIEST, LATEST = -2, -1
 local UNCOMMITTED, COMMITTED = 0, 1
 local EVERYTHING = 1 << 40 -- records in one chunk
 
+--- A leader that was deposed and does not know it yet must not answer: it is
+-- told which epoch is meant.
 local function offset_at(self, topic, partition, timestamp, isolation)
-  local answer, why = ask.leader(self, topic, partition, "ListOffsets", {
-    ReplicaId = -1, IsolationLevel = isolation,
-    Topics = { {
-      Name = topic,
-      Partitions = { {
-        PartitionIndex = partition, CurrentLeaderEpoch = -1,
-        Timestamp = timestamp,
+  local function body(epoch)
+    return {
+      ReplicaId = -1, IsolationLevel = isolation,
+      Topics = { {
+        Name = topic,
+        Partitions = { {
+          PartitionIndex = partition, CurrentLeaderEpoch = epoch,
+          Timestamp = timestamp,
+        } },
       } },
-    } },
-  })
+    }
+  end
+  local answer, why = ask.leader(self, topic, partition, "ListOffsets", body)
   if not answer then return nil, why end
   local part
   part, why = ask.only(self, topic, answer.Topics, "Partitions",

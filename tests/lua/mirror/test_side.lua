@@ -1,0 +1,66 @@
+--- Whom the engine believes about leaders. The brokers are tables here: each says
+-- what it has heard of the cluster, and some lag behind.
+
+local side = require "mirror.side"
+local ask = require "mirror.side.ask"
+
+local test = ...
+
+local BROKERS = {
+  { NodeId = 1, Host = "b1", Port = 1 }, { NodeId = 2, Host = "b2", Port = 2 },
+}
+
+local function metadata(id, leader, epoch)
+  return { ClusterId = "c", Brokers = BROKERS, Topics = { {
+    ErrorCode = 0, Name = "apps.a", TopicId = id, Partitions = { {
+      PartitionIndex = 0, LeaderId = leader, LeaderEpoch = epoch,
+      ReplicaNodes = { 1, 2 }, IsrNodes = { leader } } } } } }
+end
+
+--- A side whose brokers answer with `said[host]`; nil: not at all. `heard` lists
+-- who was asked for what.
+local function world(said)
+  local heard, kept = {}, ask.at
+  local one = side.new { name = "old", bootstrap = "b1:1,b2:2" }
+  function ask.at(_, host, _, name, body)
+    heard[#heard + 1] = { host = host, name = name, body = body }
+    return said[host], not said[host] and "silent" or nil
+  end
+  return one, heard, setmetatable({}, { __close = function() ask.at = kept end })
+end
+
+test("what a broker tells of an older leader epoch is not believed", function(t)
+  local said = { b1 = metadata("t1", 2, 5), b2 = metadata("t1", 1, 4) }
+  local one, _, _ <close> = world(said)
+  t.equal(one:leader("apps.a", 0).epoch, 5)
+  one:forget "apps.a"
+  local leader = one:leader("apps.a", 0)
+  t.equal({ leader.host, leader.epoch }, { "b2", 5 }, "b2 lags behind")
+  said.b2 = metadata("t1", 1, 6)
+  t.equal(one:describe({ "apps.a" })["apps.a"].partitions[0],
+    { leader = 1, epoch = 6, replicas = { 1, 2 }, in_sync = { 1 } })
+  t.equal(one:leader("apps.a", 0).host, "b1")
+  said.b2 = metadata("t2", 2, 0)
+  one:describe { "apps.a" }
+  t.equal(one:leader("apps.a", 0).topic_id, "t2", "another topic begins anew")
+  t.equal(one:leader("apps.a", 0).epoch, 0)
+end)
+
+test("who answered is asked again, until a leader was not there", function(t)
+  local said = { b2 = metadata("t1", 2, 1) }
+  local one, heard, _ <close> = world(said)
+  one:describe()
+  one:describe()
+  t.equal({ heard[1].host, heard[2].host, heard[3].host }, { "b1", "b2", "b2" })
+  said.b1 = said.b2
+  one:forget "apps.a"
+  one:describe()
+  t.equal(heard[#heard].host, "b1", "another one is asked")
+end)
+
+test("a log's ends are asked of the leader of an epoch", function(t)
+  local one, heard, _ <close> = world { b1 = metadata("t1", 2, 7) }
+  t.equal(one:log_end("apps.a", 0), nil)
+  t.equal(heard[2].host, "b2")
+  t.equal(heard[2].body.Topics[1].Partitions[1].CurrentLeaderEpoch, 7)
+end)

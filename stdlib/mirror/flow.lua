@@ -21,6 +21,7 @@ local survey = require "mirror.survey"
 local takeover = lazy "mirror.mm2.takeover"
 local transactions = require "mirror.transactions"
 local turn = require "mirror.turn"
+local waits = require "mirror.waits"
 
 local M = {}
 M.__index = M
@@ -335,7 +336,7 @@ local function copy(flow, leg)
   while not verdict and not why do
     local event = flow.inbox:pop()
     take_in(flow, event)
-    if event.kind == "progress" then flow.backoff = nil end
+    if (event.records or 0) > 0 then flow.backoff = nil end
     verdict, why = on[event.kind](flow, event)
   end
   flow:land()
@@ -400,6 +401,7 @@ end
 ---@async
 function M:run()
   while not self.left do
+    local began = task.now()
     local verdict, why = once(self)
     if verdict == "leave" then
       self.left = true
@@ -408,11 +410,14 @@ function M:run()
       self:say("stopped", why.text, why.reason, why.range)
       wait_for_orders(self, why)
     elseif why then
-      local ms = self.backoff or BACKOFF_MS.first
+      local lasted = task.now() - began > BACKOFF_MS.most
+      local ms = not lasted and self.backoff or BACKOFF_MS.first
       self.backoff = math.min(ms * 2, BACKOFF_MS.most)
+      local reason
+      why, reason = waits.explained(self, why)
       log.warn(("%s: %s; again in %d ms"):format(self.id, tostring(why), ms))
       self.engine.counts.retries = self.engine.counts.retries + 1
-      self:say("waiting", tostring(why))
+      self:say("waiting", tostring(why), reason)
       rest(self, ms)
     end
   end

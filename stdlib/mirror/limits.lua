@@ -1,6 +1,7 @@
 --- What a topic takes: the size of batches, up to which the copier merges small
--- ones and divides large ones, and whether it keeps a record's time. Asked again
--- now and then, since settings may change while a bridge is open.
+-- ones and divides large ones, whether it keeps a record's time, how many
+-- replicas it wants in sync. Asked again now and then, since settings may change
+-- while a bridge is open.
 
 local task = require "vm.task"
 
@@ -22,6 +23,7 @@ local function ask(engine, side, topic)
     time = value "message.timestamp.type",
     before_ms = integer "message.timestamp.before.max.ms",
     after_ms = integer "message.timestamp.after.max.ms",
+    in_sync = integer "min.insync.replicas",
     settings = settings,
   }
 end
@@ -29,7 +31,7 @@ end
 --- Settings of a topic; without those that the cluster does not say. With
 -- `batch_bytes` 0 nothing is merged.
 ---@async
----@return { batch_bytes: integer, time?: string, before_ms?: integer, after_ms?: integer, settings: table }
+---@return { batch_bytes: integer, time?: string, before_ms?: integer, after_ms?: integer, in_sync?: integer, settings: table }
 function M.of(engine, side, topic)
   engine.limits = engine.limits or {}
   local key = key_of(side, topic)

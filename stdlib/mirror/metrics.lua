@@ -195,6 +195,8 @@ function M.page(engine)
     .. "on both sides, and with mapped ones.", "offsets", total.offsets)
   page:map("halted_partitions", "gauge", "Partitions that stay stopped until "
     .. "somebody acts.", "reason", total.halts)
+  page:map("waiting_partitions", "gauge", "Partitions that are tried again "
+    .. "soon, by what Kafka or the network said.", "reason", total.waits)
   add_partitions(page, seen)
   add_races(page, engine)
   add_engine(page, engine)

@@ -225,6 +225,20 @@ local function shadows_of(bridge, book)
     :format(#list - #said, #said > 0 and "; not " .. answer.some(said, 3) or "")
 end
 
+--- What does not go well with some of these partitions; "" for nothing.
+local function not_well(rows)
+  local racing, waiting, text = 0, {}, ""
+  for _, row in ipairs(rows) do
+    if row.warning then racing = racing + 1 end
+    if row.state == "waiting" then waiting[#waiting + 1] = row.text end
+  end
+  if waiting[1] then
+    text = (", %d partitions wait: %s"):format(#waiting, answer.some(waiting, 2))
+  end
+  if racing == 0 then return text end
+  return ("%s, %d PARTITIONS LOSE AGAINST RETENTION"):format(text, racing)
+end
+
 --- Alive or not, where, how far behind, how to stop it; for every exit of a
 -- run. `text` is one line.
 ---@async
@@ -246,13 +260,7 @@ function M.status(bridge)
   local shadowed
   status.groups, shadowed = shadows_of(bridge, book)
   local lag = status.lag and (", %d records behind"):format(status.lag) or ""
-  local racing = 0
-  for _, row in ipairs(status.partitions or {}) do
-    if row.warning then racing = racing + 1 end
-  end
-  if racing > 0 then
-    lag = ("%s, %d PARTITIONS LOSE AGAINST RETENTION"):format(lag, racing)
-  end
+  lag = lag .. not_well(status.partitions or {})
   if status.unknown then
     status.text = ("bridge %s: nobody knows whether it copies: %s"):format(
       bridge.name, status.unknown)

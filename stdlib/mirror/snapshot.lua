@@ -9,7 +9,7 @@ local M = {}
 local function blank()
   return {
     records = 0, bytes = 0, lag = 0, unknown = 0, partitions = 0,
-    states = {}, offsets = { same = 0, mapped = 0 }, halts = {},
+    states = {}, offsets = { same = 0, mapped = 0 }, halts = {}, waits = {},
   }
 end
 
@@ -32,7 +32,9 @@ local function add(sum, one, lag)
   if one.leg then
     count(sum.offsets, ledger.is_same(one.leg) and "same" or "mapped")
   end
-  if state == "stopped" then count(sum.halts, one.at.reason or "unknown") end
+  local why = (one.at or {}).reason or "unknown"
+  if state == "stopped" then count(sum.halts, why) end
+  if state == "waiting" then count(sum.waits, why) end
 end
 
 local function partition(one, lag)
@@ -47,7 +49,8 @@ end
 ---@class tranship.Snapshot
 ---@field time integer  ms since 1970
 ---@field phase string  "starting", "running", "ended"
----@field total table   records, bytes, lag, partitions, states, offsets, halts
+---@field total table   records, bytes, lag, partitions, states, offsets, halts,
+--   waits
 ---@field topics table<string, table>  the same, by the source's name
 ---@field usage? table  memory, memory_limit, connections, throttled_ms
 ---@field rows table[]  one for each partition, sorted

@@ -42,6 +42,7 @@ test("the page keeps to the format and says what is so", function(t)
     flow("apps.x", 1, { state = "stopped", reason = "foreign", source = 1,
       target = 1, source_end = 4, text = "apps.x/1: somebody" }, 1),
     flow("apps.y", 0, nil),
+    flow("apps.y", 1, { state = "waiting", reason = "not_enough_replicas" }),
   }
   local series, problems = prometheus.read(metrics.page(work))
   t.equal(problems, {})
@@ -54,7 +55,8 @@ test("the page keeps to the format and says what is so", function(t)
   is('copied_bytes_total{topic="apps.x"}', 80)
   is('partitions{state="copying"}', 2)
   is('halted_partitions{reason="foreign"}', 1)
-  is("lag_unknown_partitions", 1)
+  is('waiting_partitions{reason="not_enough_replicas"}', 1)
+  is("lag_unknown_partitions", 2)
   is('source_offset{partition="0",topic="apps.x"}', 7)
   is('stops_total{reason="leader"}', 2)
   is('refusals_total{reason="sequence"}', 1)

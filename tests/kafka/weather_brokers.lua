@@ -1,7 +1,8 @@
 --- Three brokers on either side, under load, and an engine that is never
 -- touched: brokers are killed (-9) one by one, then all of a side at once;
--- leaders and coordinators move away and home again, and are moved by hand. In
--- the end there is one copy, at the same offsets.
+-- leaders and coordinators move away and home again, and are moved by hand; a
+-- topic that lacks a replica waits and says so. In the end there is one copy, at
+-- the same offsets.
 --   A leader that never kept up is elected all the same (unclean election), on
 -- either side: what was copied and is gone, or was acknowledged and is gone, is
 -- named to the offset, and nothing goes on over it.
@@ -13,7 +14,8 @@ local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local brokers = loadfile(here .. "/lib/brokers.lua")(here .. "/lib")
 
 local PLAIN, TXN, MAPPED = "apps.plain", "apps.txn", "apps.mixed"
-local PARTITIONS = 6
+local STRICT = "apps.strict" -- the target has two replicas of it, and wants both
+local PARTITIONS = 3
 local PATIENCE_MS = 120000
 local TOPICS = { PLAIN, TXN, MAPPED }
 
@@ -91,8 +93,25 @@ local function elections(world)
   return sum
 end
 
+--- The copy of STRICT waits for a replica that is gone, less and less often, and
+-- says for which.
+local function must_wait_for(t, world, road, gone)
+  local text = ("on new waits for replicas %%([%%u_]+%%): 1 of 2 are in sync, and "
+    .. "its min.insync.replicas is 2: bring back broker %d,"):format(gone)
+  local row = world:await(STRICT .. " waits", function()
+    local found = world:row(road, STRICT .. "/0")
+    return found.state == "waiting" and found.text:find(text) and found
+  end, PATIENCE_MS)
+  t.note(row.text)
+  t.equal(row.reason, "not_enough_replicas")
+  world:await("its waits grow", function()
+    return world:log(road):find(STRICT .. "/0 on new waits for replicas"
+      .. "[^\n]* again in 3200 ms")
+  end, PATIENCE_MS)
+end
+
 --- One broker of each side dies; others lead without it; it comes back.
-local function kill_one(world, node)
+local function kill_one(t, world, road, node)
   brokers.on_both(world, function(at)
     brokers.order(world, "kill", at, node[at])
     brokers.await(world, "other leaders", at, TOPICS, function(one)
@@ -101,6 +120,10 @@ local function kill_one(world, node)
   end)
   must_advance(world, ("copied without broker %d and broker %d")
     :format(node.old, node.new))
+  local strict = brokers.partitions(world, "new", { STRICT })[STRICT .. "/0"]
+  if strict.replicas[1] == node.new then
+    must_wait_for(t, world, road, node.new)
+  end
   brokers.on_both(world, function(at)
     brokers.order(world, "up", at, node[at])
     brokers.await(world, "all replicas in sync", at, TOPICS,
@@ -141,6 +164,7 @@ local function must_be_whole(t, world, road)
       kinds[("%s/%d"):format(TXN, partition)])
   end
   found = found + world:must_be_same(MAPPED, 0)
+    + world:must_be_same(STRICT, 0, true)
   local answer = t.ok(road:same_records())
   t.ok(answer.ok, answer.text)
   return found
@@ -148,15 +172,15 @@ end
 
 local function storm(t, world, road)
   local loaded = partitions(PLAIN, PARTITIONS)
-  loaded[#loaded + 1] = { MAPPED, 0 }
-  local stop, stop_writer = world:load(world.old, loaded, 20),
+  table.move({ { MAPPED, 0 }, { STRICT, 0 } }, 1, 2, #loaded + 1, loaded)
+  local stop, stop_writer = world:load(world.old, loaded, 5),
     transactions(world, world.old)
   local before, began = elections(world), task.now()
   local function note(what)
     t.note(("%.0f s: %s"):format((task.now() - began) / 1000, what))
   end
   for node = 1, brokers.COUNT do
-    kill_one(world, { old = node, new = node % brokers.COUNT + 1 })
+    kill_one(t, world, road, { old = node, new = node % brokers.COUNT + 1 })
     note(("broker %d of old, %d of new were killed"):format(node,
       node % brokers.COUNT + 1))
   end
@@ -241,7 +265,9 @@ end
 test("three brokers on either side", function(t)
   local world <close> = brokers.world(t)
   world:create(world.old, { { name = PLAIN, partitions = PARTITIONS },
-    { name = TXN, partitions = PARTITIONS }, { name = MAPPED } })
+    { name = TXN, partitions = PARTITIONS }, { name = MAPPED },
+    { name = STRICT } })
+  world:create(world.new, { { name = STRICT, replication = 2 } })
   world:make_mapped(MAPPED)
   local road = world:bridge { topics = { "apps.*" } }
   world:reach(road:open())

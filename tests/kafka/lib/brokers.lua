@@ -17,8 +17,8 @@ local M = { COUNT = 3 }
 -- soon go home when they are back.
 local SETTINGS = {
   "BROKERS=" .. M.COUNT, "HEAP=256m", "min.insync.replicas=2",
-  "num.network.threads=1", "broker.heartbeat.interval.ms=1000",
-  "broker.session.timeout.ms=6000", "controller.quorum.fetch.timeout.ms=5000",
+  "num.network.threads=1", "broker.heartbeat.interval.ms=500",
+  "broker.session.timeout.ms=3000", "controller.quorum.fetch.timeout.ms=3000",
   "leader.imbalance.check.interval.seconds=2",
   "leader.imbalance.per.broker.percentage=0",
 }

@@ -1,7 +1,7 @@
 --- Rights and certificates that come and go under a copying engine, under load:
 -- an ACL is taken away in mid-flight, on either side, and given back; a broker's
--- certificate expires and is replaced. The engine says which, and goes on by
--- itself when it may: one copy, at the same offsets.
+-- certificate expires and is replaced, also while the broker runs. The engine
+-- says which, and goes on by itself when it may: one copy, at the same offsets.
 
 local secret = require "vm.secret"
 local sys = require "vm.sys"
@@ -90,7 +90,26 @@ local function restart(t, world, at)
   end
 end
 
-local function come_and_go(t, world, road, dir)
+local function serial(t, ...)
+  local done = t.ok(sys.run { "sh", "-c", 'test $# = 1 && exec openssl x509 '
+    .. '-noout -serial -in "$1"; openssl s_client -connect "$2" </dev/null '
+    .. '2>/dev/null | openssl x509 -noout -serial', "serial", ... })
+  return done.stdout:match "serial=%x+"
+end
+
+--- Has the running broker of `new` take another certificate, and waits until it
+-- shows that.
+local function show(t, world, far, path)
+  local done = t.ok(world.new:client("write"):alter_configs { { type = "broker",
+    name = "1", set = { ["listener.name.ssl.ssl.keystore.location"] = path } } })
+  t.ok(not done[1].err, done[1].err)
+  local wanted = t.ok(serial(t, path))
+  world:await("the broker shows " .. path, function()
+    return serial(t, path, far.new.bootstrap) == wanted
+  end)
+end
+
+local function come_and_go(t, world, road, dir, far)
   for _, at in ipairs { "old", "new" } do
     forbid(t, world[at])
     waits(t, world, road, TOPIC .. ".* on " .. at .. ": "
@@ -104,9 +123,12 @@ local function come_and_go(t, world, road, dir)
   world:await("the expired certificate is named", function()
     return world:log(road):find "certificate [^\n]*has expired, on"
   end, PATIENCE_MS)
-  secure.renew_server(dir)
-  restart(t, world, "new")
-  must_advance(world, "copied with the new certificate")
+  show(t, world, far, secure.renew_server(dir, nil, "renewed"))
+  must_advance(world, "copied with a certificate that took its place")
+  local before = #world:log(road)
+  show(t, world, far, secure.renew_server(dir, nil, "renewed-again"))
+  must_advance(world, "copied on while the certificate was replaced")
+  t.equal(world:log(road):sub(before + 1):find "warn", nil)
 end
 
 test("rights and certificates come and go", function(t)
@@ -127,7 +149,7 @@ test("rights and certificates come and go", function(t)
   local pid, loaded = t.ok(world:engine_pid(road)), {}
   for n = 0, PARTITIONS - 1 do loaded[n + 1] = { TOPIC, n } end
   local stop = world:load(world.old, loaded, 20)
-  come_and_go(t, world, road, dir)
+  come_and_go(t, world, road, dir, far)
   local count, found = stop(), 0
   world:settle(road, PATIENCE_MS)
   t.equal(world:engine_pid(road), pid, "the engine went on by itself")

@@ -91,15 +91,19 @@ local function settings(dir, on)
   return list
 end
 
---- A new certificate for the brokers, good for `days`; they take it with their
--- next start.
-function M.renew_server(dir, days)
+--- A new certificate for the brokers, good for `days`: they take it with their
+-- next start; or a file of its own `as` a name, which they may be told to take.
+---@return string path
+function M.renew_server(dir, days, as)
+  as = as or "server"
   certificate(dir, "ca", "server", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    days)
+    days, as)
   local function pem(name) return check(sys.read_file(dir .. "/" .. name)) end
   -- PKCS#8 key and chain in one file, as Kafka wants it.
-  check(sys.write_file(dir .. "/server.all", pem "server.key" .. pem "server.pem"
+  local path = ("%s/%s.all"):format(dir, as)
+  check(sys.write_file(path, pem(as .. ".key") .. pem(as .. ".pem")
     .. pem "ca.pem"))
+  return path
 end
 
 local function make_certificates(dir, on)

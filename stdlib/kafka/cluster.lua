@@ -91,12 +91,19 @@ local function new(spec)
     name = spec.name, bootstrap = spec.bootstrap, on = spec.on,
     strimzi = spec.strimzi,
     never = spec.never, _refused = read_never(spec.name, spec.never),
-    _declared_id = spec.id, _login = options, _spec = spec,
-    _clients = {}, _uses = setmetatable({}, { __mode = "k" }),
+    _declared_id = spec.id, _login = options, _spec = spec, _declared = spec,
+    _clients = {}, _outgoing = {}, _uses = setmetatable({}, { __mode = "k" }),
     _leaving = setmetatable({}, { __mode = "k" }),
     _calls_at_once = spec.calls_at_once or CALLS_AT_ONCE,
     _timeout_ms = spec.timeout_ms or TIMEOUT_MS,
   }, Cluster)
+end
+
+--- The declaration, and what its resource says beside it.
+local function located(self, access)
+  local spec = setmetatable({}, { __index = access })
+  for name, value in pairs(self._declared) do spec[name] = value end
+  return spec
 end
 
 --- Asks where its brokers are and how one logs in, once: options of
@@ -107,8 +114,7 @@ local function login_of(self)
   if self._login then return self._login end
   local access, why = self.strimzi:access()
   if not access then return nil, why end
-  local spec = setmetatable({}, { __index = access })
-  for name, value in pairs(self._spec) do spec[name] = value end
+  local spec = located(self, access)
   self.bootstrap, self._status_id = access.bootstrap, access.id
   self._login, self._spec = login.options(spec), spec
   return self._login
@@ -256,12 +262,10 @@ function Cluster:_slot(client)
   end })
 end
 
---- Goes on with fresh clients; calls under way end on the old ones. librdkafka
--- up to 2.8 confuses a topic with one of the same name that was deleted, and
--- its memory with it (its issue 4778), so a client does not outlive a deletion.
-function Cluster:_renew()
-  for mode, client in pairs(self._clients) do
-    self._clients[mode] = nil
+--- Closes clients; calls under way end on them first.
+local function dismiss(self, clients)
+  for key, client in pairs(clients) do
+    clients[key] = nil
     if (self._uses[client] or 0) > 0 then
       self._leaving[client] = true
     else
@@ -270,13 +274,50 @@ function Cluster:_renew()
   end
 end
 
---- Calls a reading primitive: its answer, or nil, err.
+--- Goes on with fresh clients. librdkafka up to 2.8 confuses a topic with one of
+-- the same name that was deleted, and its memory with it (its issue 4778), so a
+-- client does not outlive a deletion.
+function Cluster:_renew() dismiss(self, self._clients) end
+
+--- Looks whether its resource says another login or authority than it did, and
+-- goes on with that. The clients before end with the next look: there may be
+-- readers on them.
 ---@async
-function Cluster:_ask(primitive, ...)
+---@return boolean? renewed, tranship.Err?
+function Cluster:_renew_login()
+  dismiss(self, self._outgoing)
+  if not self.strimzi or not self._login then return false end
+  local access, why = self.strimzi:access()
+  if not access then return nil, why end
+  local spec = located(self, access)
+  if login.marks(spec) == login.marks(self._spec) then return false end
+  local options = login.options(spec)
+  if self._raw_login then
+    local ok
+    ok, why = self._raw_login:replace(login.raw(options))
+    if not ok then return nil, why end
+  end
+  self._login, self._spec = options, spec
+  self._outgoing, self._clients = self._clients, {}
+  return true
+end
+
+local function ask(self, primitive, ...)
   local client, why = self:_client "read"
   if not client then return nil, why end
   local _ <close> = self:_slot(client)
   return client[primitive](client, ...)
+end
+
+--- Calls a reading primitive: its answer, or nil, err. Where a login is refused
+-- that was renewed meanwhile, it asks again.
+---@async
+function Cluster:_ask(primitive, ...)
+  local answer, why = ask(self, primitive, ...)
+  if answer == nil and why.kind == "auth" and self:_renew_login() then
+    return ask(self, primitive, ...)
+  end
+  return answer, why
 end
 
 --- Calls a writing primitive: nil, err also when an item of it failed.
@@ -318,9 +359,13 @@ function Cluster:close()
     client:close()
     self._clients[mode] = nil
   end
+  dismiss(self, self._outgoing)
   for client in pairs(self._leaving) do client:close() end
   self._id = nil
-  if self.strimzi then self._login, self._raw_login, self._status_id = nil, nil, nil end
+  if self.strimzi then
+    self._login, self._raw_login, self._status_id = nil, nil, nil
+    self._spec = self._declared
+  end
 end
 Cluster.__close = Cluster.close
 

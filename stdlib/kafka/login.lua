@@ -2,11 +2,14 @@
 -- vm.kafka.open and vm.wire.login. Secrets are handed on, never looked at.
 
 local err = require "base.err"
+local secret = require "vm.secret"
 local wire = require "vm.wire"
 
 local M = {}
 
 local SASL = { scram = true, plain = true, token = true }
+local HELD = { "user", "password", "cert", "key", "key_password" }
+local KEY = "same?" -- of fingerprints that are only held against each other
 local VERIFIES = "ssl.endpoint.identification.algorithm"
 
 --- Options that raw connections take too.
@@ -64,6 +67,21 @@ function M.raw(options)
   for _, name in ipairs(SHARED) do raw[name] = options[name] end
   raw.any_host = options.settings and options.settings[VERIFIES] == "none"
   return raw
+end
+
+local function mark(value)
+  if value == nil then return "-" end
+  return (secret.is(value) and value or secret.new(value, "pem")):fingerprint(KEY)
+end
+M.mark = mark
+
+--- A text that is another one when whoever logs in does so otherwise.
+---@param spec table  the fields of a cluster's declaration
+---@return string
+function M.marks(spec)
+  local list = { mark(spec.ca) }
+  for i, name in ipairs(HELD) do list[i + 1] = mark(spec.login and spec.login[name]) end
+  return table.concat(list, " ")
 end
 
 --- A login for vm.wire.connect and all that builds on it; nil for a cluster

@@ -7,6 +7,7 @@ local M = {}
 
 local POLICY = "org.apache.kafka.connect.mirror.IdentityReplicationPolicy"
 local NEVER = "mm2.*\\.internal,.*\\.checkpoints\\.internal,.*heartbeats,__.*"
+local FLUSH_S = 10
 local STORAGE = { config = "configStorageTopic", offset = "offsetStorageTopic",
   status = "statusStorageTopic" }
 
@@ -100,17 +101,19 @@ local function mirror_of(spec)
   }
 end
 
-local FACTORS = { ["config.storage.replication.factor"] = -1,
-  ["offset.storage.replication.factor"] = -1, ["status.storage.replication.factor"] = -1 }
-
-local function copy(from)
-  local out = {}
-  for key, value in pairs(from) do out[key] = value end
-  return out
+--- Of its Connect. Positions are stored, and syncs for quiet topics written, at a
+-- pace at which one sees them move; Connect's own is a minute.
+local function worker_config(spec)
+  local every_s = math.min(spec.every_s or FLUSH_S, FLUSH_S)
+  return {
+    ["config.storage.replication.factor"] = -1, ["offset.storage.replication.factor"] = -1,
+    ["status.storage.replication.factor"] = -1,
+    ["offset.flush.interval.ms"] = every_s * 1000,
+  }
 end
 
 local function v1(spec, own)
-  local target = side_of(spec.target, copy(FACTORS))
+  local target = side_of(spec.target, worker_config(spec))
   target.groupId = own.group
   for what, field in pairs(STORAGE) do target[field] = own[what] end
   local mirror = mirror_of(spec)
@@ -119,7 +122,7 @@ local function v1(spec, own)
 end
 
 local function v1beta2(spec, own)
-  local config = copy(FACTORS)
+  local config = worker_config(spec)
   config["group.id"] = own.group
   for what in pairs(STORAGE) do config[what .. ".storage.topic"] = own[what] end
   local mirror = mirror_of(spec)

@@ -144,6 +144,15 @@ local function apply(g, run)
   return shape.make(kube, lacks)
 end
 
+local function plan(g, run)
+  local want, why = asked.wanted(g)
+  if not want then return nil, why end
+  local done
+  done, why = apply(g, run)
+  if not done then return nil, why end
+  return texts(want.findings, "note")
+end
+
 local function undo(g, run)
   local noted = run:remember("before", function() end)
   if not noted then return end
@@ -179,5 +188,5 @@ return {
     { name = "watch", kind = "duration", default = "30s",
       desc = "how long positions may stand still before that is said" },
   },
-  check = check, verify = check, apply = apply, undo = undo,
+  check = check, plan = plan, verify = check, apply = apply, undo = undo,
 }

@@ -7,8 +7,10 @@ local json = require "vm.json"
 local kinds = require "strimzi.topic"
 local maker = require "strimzi.mirror_maker"
 local mm2_names = require "mirror.mm2.names"
+local wire_side = require "mirror.side"
 local task = require "vm.task"
 
+local IDLE = { Empty = true, Dead = true }
 local GROUP_WITHIN_MS, LOOK_EVERY_MS = 60000, 500
 
 local function kind_of(g) return g.cluster.strimzi:kind "KafkaMirrorMaker2" end
@@ -92,17 +94,21 @@ local function check(g, run)
     text = #lines == 0 and want or "left: " .. table.concat(lines, "; ") }
 end
 
---- Its workers must have left: they would make their topics anew.
-local function wait_idle(cluster, group)
-  local until_ms = task.now() + GROUP_WITHIN_MS
+--- Its workers must have left: they would make their topics anew. Theirs is no
+-- consumer group; as any kind of group its coordinator knows it.
+local function wait_idle(cluster, id)
+  local login, until_ms = cluster:_wire_login(), task.now() + GROUP_WITHIN_MS
+  local brokers = wire_side.new { name = cluster.name, bootstrap = cluster.bootstrap,
+    login = login, read_only = true }
+  local _ <close> = setmetatable({}, { __close = function() brokers:close() end })
   while true do
-    local is_idle, why = cluster:group(group):is_idle()
-    if is_idle or is_idle == nil and why.kind == "not found" then return true end
-    if is_idle == nil then return nil, why end
+    local group, why = brokers:group(id)
+    if not group then return nil, why end
+    if IDLE[group.state] then return true end
     if task.now() > until_ms then
       return nil, err.new { kind = "conflict", origin = "strimzi",
-        message = ("group %s is in use on %s: workers of MirrorMaker are still there"):format(
-          group, cluster.name) }
+        message = ("group %s is %s on %s: workers of MirrorMaker are still there"):format(
+          id, group.state, cluster.name) }
     end
     task.sleep(LOOK_EVERY_MS)
   end

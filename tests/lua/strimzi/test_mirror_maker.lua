@@ -45,7 +45,7 @@ test("what is generated has no finding", function(t)
   for _, version in ipairs { "v1", "v1beta2" } do
     t.equal(texts(maker.resource(spec(version)), world), "")
   end
-  t.equal({ lint.staleness(maker.flows(maker.resource(spec "v1"))[1]) }, { 180, 240 })
+  t.equal({ lint.staleness(maker.flows(maker.resource(spec "v1"))[1]) }, { 130, 190 })
 end)
 
 --- The resource of the blog post's demo, as far as it matters here.

@@ -7,7 +7,8 @@ local kubernetes = require "kube.kubernetes"
 local sys = require "vm.sys"
 
 local SINGULAR = { kafkas = "Kafka", kafkanodepools = "KafkaNodePool",
-  kafkatopics = "KafkaTopic", kafkausers = "KafkaUser" }
+  kafkatopics = "KafkaTopic", kafkausers = "KafkaUser",
+  kafkamirrormaker2s = "KafkaMirrorMaker2" }
 local CONFLICT_TRIES = 5
 
 local M = {}

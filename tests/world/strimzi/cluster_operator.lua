@@ -13,15 +13,29 @@ local KAFKA = "4.3.1"
 
 local M = { kind = "Kafka", plural = "kafkas", not_ready = "NotReady" }
 
+--- What the resource's annotation stand-in/renews ("cluster-ca 1") asks for the
+-- first time: a new key, as Strimzi's force-replace makes.
+local function is_to_renew(op, kafka, what)
+  local asked = (kafka.metadata.annotations or {})["stand-in/renews"] or ""
+  op.renewed = op.renewed or {}
+  local key = kafka.metadata.uid .. asked
+  if asked:match "^%S+" ~= what or op.renewed[key] then return false end
+  op.renewed[key] = true
+  return true
+end
+
 --- The two Secrets of an authority; made when they are not there. Strimzi keeps
 -- old certificates under further *.crt keys, and so they stay here.
 local function ensure_authority(op, kafka, what)
   local name = kafka.metadata.name
   local public, private = name .. "-" .. what .. "-cert", name .. "-" .. what
   local crt, key = op:secret(public), op:secret(private)
-  if not crt or not key then
+  if not crt or not key or is_to_renew(op, kafka, what) then
     local pem, secret = authority.make(what .. " v0")
-    crt, key = { ["ca.crt"] = pem }, { ["ca.key"] = secret }
+    local before = crt or {}
+    before[os.date "!ca-%Y-%m-%dT%H-%M-%SZ.crt"] = before["ca.crt"]
+    before["ca.crt"] = pem
+    crt, key = before, { ["ca.key"] = secret }
     local about = { labels = op.labels(name, what), owner = kafka, annotations = {
       ["strimzi.io/ca-cert-generation"] = "0", ["strimzi.io/ca-key-generation"] = "0" } }
     op:put_secret(public, crt, about)

@@ -7,6 +7,7 @@
 --     stand-in/delay: "5"             seconds before each reconciliation
 --     stand-in/fails: "Reason: why"   it fails like that
 --     stand-in/silent: "true"         nothing ever answers
+--     stand-in/renews: "cluster-ca 1" of a Kafka: its authority gets a new key
 
 local api = dofile "tests/world/strimzi/api.lua"
 local failure = dofile "tests/world/strimzi/failure.lua"
@@ -15,16 +16,17 @@ local kafka = require "vm.kafka"
 local sys = require "vm.sys"
 local task = require "vm.task"
 
--- What failed is tried again after a tick, everything after so many.
-local TICK_MS, TICKS = 5000, 6
+-- What is not done yet is looked at again after a tick, what failed after RETRY,
+-- everything after ALL of them.
+local TICK_MS, RETRY, ALL = 1000, 5, 30
 local OWNER_MS = 1000
 local CONTROLLERS = {}
-for _, name in ipairs { "cluster", "topic", "user" } do
+for _, name in ipairs { "cluster", "topic", "user", "mirror_maker" } do
   local one = dofile("tests/world/strimzi/" .. name .. "_operator.lua")
   CONTROLLERS[one.plural] = one
 end
 -- A Kafka comes before what lives in it.
-local ORDER = { "kafkas", "kafkausers", "kafkatopics" }
+local ORDER = { "kafkas", "kafkausers", "kafkatopics", "kafkamirrormaker2s" }
 
 local Operator = {}
 Operator.__index = Operator
@@ -162,6 +164,8 @@ local function reconcile(self, plural, item)
     local why = failure.of(status)
     self:say("%s %s: %s: %s", controller.kind, item.metadata.name, why.reason, why.message)
     status = { conditions = failed(controller, why) }
+  elseif controller.is_restless then
+    self.impatient = self.impatient or status == nil
   else
     self.done[item.metadata.uid] = face
   end
@@ -188,6 +192,7 @@ end
 
 --- One round over everything; what fails is tried again in the next.
 function Operator:round()
+  self.impatient = false
   for _, plural in ipairs(ORDER) do
     local items = self.api:list(plural)
     forget_gone(self, plural, items)
@@ -210,8 +215,8 @@ function Operator:serve()
   local timer = task.spawn(function()
     for ticks = 1, math.maxinteger do
       task.sleep(TICK_MS)
-      if ticks % TICKS == 0 then self.done = {} end
-      changed:set()
+      if ticks % ALL == 0 then self.done = {} end
+      if self.impatient or ticks % RETRY == 0 then changed:set() end
     end
   end)
   local ok, why = pcall(function()
@@ -239,8 +244,9 @@ end
 
 local function main(kubeconfig, folder, version, owner)
   local self = setmetatable({ api = api.open(kubeconfig, version), work = folder,
-    version = version, brokers = {}, by_name = {}, clients = {}, done = {},
-    known = { kafkas = {}, kafkausers = {}, kafkatopics = {} } }, Operator)
+    version = version, brokers = {}, by_name = {}, clients = {}, done = {}, known = {} },
+    Operator)
+  for _, plural in ipairs(ORDER) do self.known[plural] = {} end
   local signals = assert(sys.signals { "TERM", "INT" })
   local serving = task.spawn(self.serve, self)
   local enders = { task.spawn(function() signals:next() serving:cancel() end) }
@@ -253,6 +259,9 @@ local function main(kubeconfig, folder, version, owner)
   local ok, why = serving:join()
   for _, ender in ipairs(enders) do ender:cancel() end
   signals:close()
+  for _, controller in pairs(CONTROLLERS) do
+    if controller.close then controller.close(self) end
+  end
   for name in pairs(self.clients) do self:drop_client(name) end
   for _, node in pairs(self.brokers) do node:stop() end
   self.api:close()

@@ -1,8 +1,11 @@
 -- The goals `listener`, `user` and `secret_copied` on a real API server with
--- Strimzi's real definitions: their laws (somebody who nods stands in for the
--- operators), and what they refuse.
+-- Strimzi's real definitions and a real broker: their laws, that what they made
+-- really lets in, and what they refuse. Strimzi's operators are the stand-in of
+-- tests/world/strimzi; for OpenShift's Routes, which nothing here routes, it is
+-- somebody who nods.
 local test = ...
 local json = require "vm.json"
+local kafka = require "vm.kafka"
 local sys = require "vm.sys"
 local face = require "strimzi.face"
 local kubernetes = require "kube.kubernetes"
@@ -12,10 +15,10 @@ local strimzi = dofile "tests/support/strimzi.lua"
 
 local V = "v1beta2"
 local PLAIN = { name = "plain", port = 9092, type = "internal", tls = false }
-local world
+local world, operators
 
-local function within(body)
-  local on = kubernetes.new { name = "ocp", kubeconfig = world.kubeconfig }
+local function within(body, namespace)
+  local on = kubernetes.new { name = "ocp", kubeconfig = world.kubeconfig, namespace = namespace }
   local source = face.new { name = "old", strimzi = "bus", on = on }
   local _ <close> = setmetatable({}, { __close = function()
     source:close()
@@ -24,10 +27,16 @@ local function within(body)
   body(source, on)
 end
 
-local function kafka_spec() return world:get("kafka", "bus").spec.kafka end
+local function kafka_spec(namespace)
+  return world:get("kafka", "bus", namespace).spec.kafka
+end
 
+--- Deletes users, and waits for their Secrets: those of the next would go, too.
 local function reset()
   world:kubectl("delete", "kafkauser", "--all", "--wait")
+  world:wait_for("end of the users' Secrets", function()
+    return world:kubectl("get", "secret", "-l", "strimzi.io/kind=KafkaUser", "-o", "name") == ""
+  end)
   local patch = { { op = "replace", path = "/spec/kafka/listeners", value = { PLAIN } } }
   if kafka_spec().authorization.superUsers then
     patch[2] = { op = "remove", path = "/spec/kafka/authorization/superUsers" }
@@ -57,7 +66,7 @@ local function refusal(goal)
 end
 
 test("an API server with Strimzi's definitions", function()
-  world = kube.start { parts = { "etcd", "apiserver" }, strimzi = "0.51.0" }
+  world = kube.start { parts = { "etcd", "apiserver", "manager" }, strimzi = "0.51.0" }
   local _, bus = strimzi.cluster(V, "bus", { listeners = { PLAIN },
     authorization = { type = "simple" } })
   world:apply { bus }
@@ -103,8 +112,24 @@ test("an operator that fails, in both of Strimzi's shapes", function(t)
   end)
 end)
 
-test("the laws of `listener`", function(t)
-  local _ <close> = strimzi.nod(world, V)
+--- The topics that a user sees through a listener.
+local function seen_by(t, on, name, listener)
+  local source <close> = face.new { name = "old", strimzi = "bus", on = on, user = name,
+    listener = listener }
+  local names = {}
+  for i, topic in ipairs(t.ok(source:topics())) do names[i] = topic.name end
+  return table.concat(names, " ")
+end
+
+test("operators (a stand-in), and a real broker", function(t)
+  world:kubectl("delete", "kafkatopic", "lost")
+  world:apply { (strimzi.cluster(V, "bus", {})) }
+  operators = strimzi.start(world, V)
+  operators:wait("kafkas", "bus", "Ready")
+  t.ok(true)
+end)
+
+test("the laws of `listener`; and it can be reached", function(t)
   within(function(source)
     laws.hold(t, {
       goal = function() return source:listener { "external", authentication = "scram-sha-512" } end,
@@ -115,6 +140,14 @@ test("the laws of `listener`", function(t)
       type = "loadbalancer", authentication = { type = "tls" } } })
     t.match(refusal(source:listener { "other", type = "route" }),
       "needs OpenShift's Routes, and ocp serves none")
+    t.ok(source:user({ "caller" }):apply(laws.new_run()))
+  end)
+  within(function(_, on)
+    local outside <close> = face.new { name = "old", strimzi = "bus", on = on, user = "caller",
+      listener = "external" }
+    local answer = t.ok(outside:reachable())
+    t.ok(answer.ok, answer.text)
+    t.match(answer.seen["1"], "^127.0.0.1:%d+: answers")
   end)
 end)
 
@@ -131,27 +164,29 @@ spec:
 ]]
 
 test("OpenShift is known by its Routes: passthrough on 443", function(t)
-  local _ <close> = strimzi.nod(world, V)
-  reset()
+  world:kubectl("create", "namespace", "openshift")
+  local _, bus = strimzi.cluster(V, "bus", { listeners = { PLAIN } })
+  bus.metadata.namespace = "openshift"
+  world:apply { bus }
+  local _ <close> = strimzi.nod(world, V, "openshift")
   world:apply(ROUTES)
   world:kubectl("wait", "crd", "routes.route.openshift.io", "--for=condition=Established",
     "--timeout=60s")
   within(function(source)
     t.ok(source:listener({ "external" }):apply(laws.new_run()))
-    t.equal(kafka_spec().listeners[2].type, "route")
+    t.equal(kafka_spec("openshift").listeners[2].type, "route")
     local there = t.ok(source.strimzi:resource())
     local found = t.ok(require "strimzi.listener".find(source.strimzi, there))
     t.equal({ found.name, found.bootstrap, found.tls }, { "external",
       "external-bootstrap.apps.example:443", true })
-  end)
+  end, "openshift")
   within(function(source)
     local goal = source:listener { "external", type = "loadbalancer" }
     t.match(goal:check(laws.new_run()).text, "listener external is another one")
-  end)
+  end, "openshift")
 end)
 
-test("the laws of `user`", function(t)
-  local _ <close> = strimzi.nod(world, V)
+test("the laws of `user`; and it logs in, and may what it was given", function(t)
   within(function(source)
     local effects = laws.hold(t, {
       goal = function()
@@ -175,10 +210,24 @@ test("the laws of `user`", function(t)
           quotas = { producerByteRate = 5 } })
       end,
     })
+    t.ok(source:user({ "app", authentication = "scram-sha-512",
+      acls = { { resource = { type = "topic", name = "a", patternType = "prefix" },
+        operations = { "Read" } } } }):apply(laws.new_run()))
+    t.ok(source:user({ "migration", superuser = true }):apply(laws.new_run()))
+    t.ok(source:listener({ "external" }):apply(laws.new_run()))
+    t.ok(source:listener({ "words", authentication = "scram-sha-512" }):apply(laws.new_run()))
+    local plainly <close> = face.new { name = "old", strimzi = "bus", on = source.strimzi.kube,
+      listener = "plain" }
+    for _, name in ipairs { "apps", "zoo" } do
+      t.ok(plainly:create_topic { name = name, partitions = 1 })
+    end
+    t.equal(seen_by(t, source.strimzi.kube, "migration", "external"), "apps zoo")
+    t.equal(seen_by(t, source.strimzi.kube, "app", "words"), "apps", "by its rights alone")
     local run = laws.new_run()
     local bare = source:user { "bare", authentication = "scram-sha-512", superuser = true }
     t.ok(bare:apply(run))
-    t.equal(kafka_spec().authorization.superUsers, { "bare" }, "the bare name for SCRAM")
+    t.equal(kafka_spec().authorization.superUsers, { "CN=migration", "bare" },
+      "the bare name for SCRAM")
     bare:undo(run)
     t.match(refusal(source:user { "app" }), "logs in by scram%-sha%-512, and is to log in by tls")
     world:kubectl("create", "secret", "generic", "precious", "--from-literal=a=b")
@@ -186,6 +235,22 @@ test("the laws of `user`", function(t)
       .. "KafkaUser's and would be overwritten")
   end)
 end)
+
+--- A user's certificate and the brokers' authority, copied to where an
+-- application is: with these it gets in.
+local function copies_let_in(t, from, to)
+  local function copied(name)
+    t.ok(to:secret_copied({ name, from = from, as = "copied-" .. name }):apply(laws.new_run()))
+    local data = world:get("secret", "copied-" .. name, "there").data
+    return function(key) return sys.from_base64(data[key]) end
+  end
+  local ca, own = copied "bus-cluster-ca-cert", copied "migration"
+  local source <close> = face.new { name = "old", strimzi = "bus", on = from,
+    listener = "external", user = "migration" }
+  local client <close> = t.ok(kafka.open { name = "test", protocol = "ssl", ca = ca "ca.crt",
+    bootstrap = t.ok(source:_side()).bootstrap, cert = own "user.crt", key = own "user.key" })
+  t.equal(#t.ok(client:topics()), 2)
+end
 
 test("the laws of `secret_copied`, from one platform to another", function(t)
   within(function(_, from)
@@ -213,10 +278,14 @@ test("the laws of `secret_copied`, from one platform to another", function(t)
     t.match(goal:check(run).text, "the copy is older than the original")
     t.ok(goal:apply(run))
     t.equal(copy().data["ca.crt"], sys.base64 "renewed")
+    copies_let_in(t, from, to)
     world:kubectl("create", "secret", "generic", "theirs", "-n", "there", "--from-literal=a=b")
     t.match(refusal(to:secret_copied { "ca", from = from, as = "theirs" }),
       "another Secret of that name, which nobody copied")
   end)
 end)
 
-test("everything ends", function() world:stop() end)
+test("everything ends", function()
+  operators:stop()
+  world:stop()
+end)

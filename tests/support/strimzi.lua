@@ -72,8 +72,9 @@ end
 -- addresses for its listeners and a Secret for its users. For laws, which ask for
 -- the same again and again. Close it.
 ---@async
-function M.nod(world, version)
-  local kube = require "kube.kubernetes".new { name = "nodding", kubeconfig = world.kubeconfig }
+function M.nod(world, version, namespace)
+  local kube = require "kube.kubernetes".new { name = "nodding", kubeconfig = world.kubeconfig,
+    namespace = namespace }
   local function answer(kind, there)
     local status = { observedGeneration = there.metadata.generation, conditions = {
       { type = "Ready", status = "True", lastTransitionTime = "2026-01-01T00:00:00Z" } } }

@@ -14,6 +14,9 @@ local ALL_AT_ONCE = 8
 local WORDS = {
   ["move workloads"] = { "get,list Deployment", "get,patch Deployment/scale",
     "list ReplicaSet", "list Pod", "get Pod/log" },
+  ["run a bridge"] = { "get,create,patch,delete Deployment",
+    "get,create,patch,delete ConfigMap", "get,create,patch,delete Secret",
+    "list Pod", "get Pod/log" },
 }
 
 --- "get,patch Deployment/scale" as one right per verb.

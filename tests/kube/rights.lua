@@ -9,6 +9,11 @@ local world_of = dofile "tests/support/kube.lua"
 
 local STRIMZI = "1.2.0"
 local FILE = "scripts/rights/kubernetes-role.yaml"
+local BRIDGE_FILE = "scripts/rights/kubernetes-bridge-role.yaml"
+
+--- How words spell the kinds of the bridge's Role.
+local KINDS = { ["deployments.apps"] = "Deployment", configmaps = "ConfigMap",
+  secrets = "Secret", pods = "Pod", ["pods/log"] = "Pod/log" }
 
 --- Each right of a Role: its place there, and how `rights` spells it.
 local function rights_of(role)
@@ -69,6 +74,32 @@ local function serve(t, world, kinds)
     "--timeout=120s")
 end
 
+--- "run a bridge" is what its Role has, no right more and none less.
+local function bridge_rights(t, world, admin, kube)
+  world:kubectl("delete", "rolebinding", "tranship")
+  local role = t.ok(yaml.decode(t.ok(sys.read_file(BRIDGE_FILE))))
+  local word, spelled = { "run a bridge" }, {}
+  for i, right in ipairs(rights_of(role)) do
+    local verb, object = right.text:match "^(%l+) (.*)$"
+    spelled[i] = { right = right, text = verb .. " " .. (KINDS[object] or object) }
+  end
+  local function all()
+    local texts = {}
+    for i, one in ipairs(spelled) do texts[i] = one.text end
+    return table.concat(texts, "; ")
+  end
+  must_lack(t, kube, word, all())
+  world:kubectl("create", "-f", BRIDGE_FILE)
+  world:kubectl("create", "rolebinding", "bridge", "--role=tranship-bridge",
+    "--user=tranship")
+  must_lack(t, kube, word, "")
+  for _, one in ipairs(spelled) do
+    t.ok(admin:patch("Role", "tranship-bridge", { rules = without(role, one.right) }))
+    must_lack(t, kube, word, one.text)
+  end
+  t.note(("run a bridge: %d rights, each named when it was gone"):format(#spelled))
+end
+
 test("all shipped rights are there; each that is taken away is named", function(t)
   local world <close> = world_of.start { strimzi = STRIMZI, parts = { "etcd", "apiserver" } }
   local role = t.ok(yaml.decode(t.ok(sys.read_file(FILE))))
@@ -92,5 +123,6 @@ test("all shipped rights are there; each that is taken away is named", function(
   t.note(("%d rights, each named when it was gone"):format(#rights))
   local ok, why = pcall(kube.rights, kube, { "everything" })
   t.equal(ok, false)
-  t.match(tostring(why), 'or "move workloads"; not "everything"')
+  t.match(tostring(why), 'or "move workloads", "run a bridge"; not "everything"')
+  bridge_rights(t, world, admin, kube)
 end)

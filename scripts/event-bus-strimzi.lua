@@ -33,6 +33,11 @@ local producer = workload "hello-world-producer" { writes = greetings }
 
 local road = bridge "event-bus" { from = old, to = new, topics = { "apps.*", "monitor.*" } }
 
+-- Of scripts/rights/kubernetes-role.yaml; all that is missing is named at once.
+local rights = { "move workloads", "get,patch Kafka", "get,list KafkaNodePool", "get Secret",
+                 "get,list,create,patch,delete KafkaUser", "get,list,create,patch,delete KafkaTopic" }
+step "0. See that we may do what we must on both platforms" { verify = { ocp3:rights(rights), ocp4:rights(rights) } }
+
 parallel "1. Make both sides ready" {
   step "1a. Open the source to outside, for a user of its own" {
     ensure = { old:listener { "external" }, old:user { "migration", superuser = true } },

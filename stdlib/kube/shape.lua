@@ -172,7 +172,10 @@ function M.make(kube, lacks)
 end
 
 --- Whether one of the object's fields bears that manager's name.
-local function is_by(there, name)
+---@param there any
+---@param name string
+---@return boolean
+function M.is_by(there, name)
   for _, entry in ipairs(there.metadata.managedFields or {}) do
     if entry.manager == name then return true end
   end
@@ -181,7 +184,7 @@ end
 
 local function drop(kube, entry, there, before, ways)
   local what = ("%s %s on %s"):format(entry.kind:match "[^/]+$", entry.name, kube.name)
-  if not is_by(there, before.manager) then
+  if not M.is_by(there, before.manager) then
     ways.say(what .. " stays: it is not the one that was made here")
     return true
   end

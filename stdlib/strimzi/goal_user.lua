@@ -4,6 +4,7 @@
 
 local err = require "base.err"
 local json = require "vm.json"
+local shape = require "kube.shape"
 local units = require "base.units"
 local change = require "strimzi.change"
 local state = require "strimzi.state"
@@ -120,7 +121,8 @@ local function before(g, run)
   return run:remember("before", function()
     local seen, why = look(g)
     if not seen then return nil, why end
-    return { is_there = seen.user ~= false, spec = seen.spec, is_super = seen.is_super }
+    return { is_there = seen.user ~= false, spec = seen.spec, is_super = seen.is_super,
+      manager = g.cluster.strimzi.kube.manager() }
   end)
 end
 
@@ -201,12 +203,16 @@ local function old_parts(g, noted)
   return parts
 end
 
---- Deletes what we made; gives back what was there.
-local function bring_back(g, noted, seen)
+--- Deletes what we made; gives back what was there. A user that others have made
+-- anew meanwhile is theirs.
+local function bring_back(g, run, noted, seen)
   local strimzi = g.cluster.strimzi
   local found, options = strimzi:kind "KafkaUser", { namespace = strimzi.namespace }
   local ok, why = true, nil
-  if not noted.is_there then
+  if not noted.is_there and not shape.is_by(seen.user, noted.manager) then
+    run:log(("KafkaUser %s on %s stays: it is not the one that was made here"):format(g.name,
+      strimzi.kube.name))
+  elseif not noted.is_there then
     ok, why = strimzi.kube:delete(found, g.name, options)
     if ok then user.await_end(strimzi, seen.user) end
   elseif json.encode(seen.spec) ~= json.encode(noted.spec) then
@@ -226,7 +232,7 @@ local function undo(g, run)
   local seen
   seen, why = look(g)
   if not seen then return nil, why end
-  if seen.user then return bring_back(g, noted, seen) end
+  if seen.user then return bring_back(g, run, noted, seen) end
 end
 
 return {

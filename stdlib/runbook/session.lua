@@ -14,6 +14,10 @@ local plain = require "runbook.plain"
 
 local M = {}
 
+local ACTS = { run = true, undo = true }            -- phases
+local BEGINS = { ["check.answer"] = true, ["verify.answer"] = true,
+  ["effect.intent"] = true }                          -- kinds of records
+
 ---@class tranship.Session
 ---@field folder tranship.RunFolder
 ---@field state tranship.RunState
@@ -38,7 +42,7 @@ local function new(folder, lock, log, folded)
   local key = sys.read_file(folder.key)
   return setmetatable({
     id = folder.id, folder = folder, state = folded, _lock = lock,
-    _journal = log, _key = key or "", _observers = {},
+    _journal = log, _key = key or "", _observers = {}, _heard = {},
   }, Session)
 end
 
@@ -78,17 +82,24 @@ function Session:observe(fn) self._observers[#self._observers + 1] = fn end
 function Session:record(kind, fields, sync)
   local record, why = self._journal:append(kind, fields, sync)
   if not record then err.raise(why) end
+  if BEGINS[kind] then self._heard[record.step] = nil end
   self.state:apply(record)
   for _, observer in ipairs(self._observers) do observer(record, self.state) end
   return record
 end
 
---- One line about what goes on now; shown, not journalled.
-function Session:progress(step, text)
-  if self.on_progress and step then
-    self.on_progress(step, secret.redact(plain.line(text)))
-  end
+--- One line about what goes on now; shown, not journalled. What was said last of
+-- an effect is kept until the next thing begins.
+function Session:progress(step, text, phase)
+  if not step then return end
+  text = secret.redact(plain.line(text))
+  if ACTS[phase] then self._heard[step.id] = text end
+  if self.on_progress then self.on_progress(step, text) end
 end
+
+--- What goes on in a step that acts, as it was said last; nil if nothing was.
+---@return string?
+function Session:heard(step) return self._heard[step.id] end
 
 --- Waits for a line at the terminal. A view shows the question itself; without
 -- one the prompt does.
@@ -121,7 +132,7 @@ function Session:context(phase, step, more)
   local made = {
     phase = phase, state = self.folder.root, read_only = phase == "check",
     run = self.id, baseline = self.state.baseline,
-    progress = function(text) self:progress(step, text) end,
+    progress = function(text) self:progress(step, text, phase) end,
   }
   for name, value in pairs(more or {}) do made[name] = value end
   return made

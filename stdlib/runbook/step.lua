@@ -57,13 +57,14 @@ end
 -- end a little earlier, so that the last answer is known and not only the time.
 local TIMEOUT_GRACE_MS = 500
 
--- What was still missing says more than the time.
+-- What was still missing, or still going on, says more than the time.
 local function late(session, step, limit)
   local no = session.state:said_no(step.id)
-  local said = no and ("%s: %s; "):format(no.question, answer.text(no.answer))
-    or ""
+  local said = session:heard(step)
+    or no and ("%s: %s"):format(no.question, answer.text(no.answer))
   return err.new { kind = "timeout", origin = "step",
-    message = ("%snot done within %gs"):format(said, limit / 1000) }
+    message = ("%snot done within %gs"):format(said and said .. "; " or "",
+      limit / 1000) }
 end
 
 local function body_in_time(session, work)

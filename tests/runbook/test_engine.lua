@@ -2,6 +2,7 @@
 
 local test = ...
 
+local context = require "base.context"
 local sys = require "vm.sys"
 local task = require "vm.task"
 
@@ -149,6 +150,17 @@ test("timeout cancels the step and leaves its effect in doubt", function(t)
   local quick = toy.book { { id = "1", ensure = { w:becomes("x", "1") } } }
   t.equal(case:resume(quick), 0)
   t.equal(#case:state():in_doubt(), 0)
+end)
+
+test("a step whose time is over says what still went on", function(t)
+  local case <close> = cases.new()
+  local goal = toy.goal { title = "slow", check = function() return false end,
+    apply = function()
+      context.progress("%s", "2 of 3 pods are ready")
+      task.sleep(5000)
+    end }
+  t.equal(case:run(toy.book { { id = "1", timeout_ms = 60, ensure = { goal } } }), 1)
+  t.match(case:talk(), "2 of 3 pods are ready; not done within 0.06s")
 end)
 
 test("verify is asked until it is yes, within the timeout", function(t)
@@ -394,7 +406,6 @@ end)
 
 test("a reading that hangs is ended, and one that tells progress is not", function(t)
   local answers = require "runbook.answer"
-  local context = require "base.context"
   local before = answers.QUIET_MS
   answers.QUIET_MS = 300
   local case <close> = cases.new()

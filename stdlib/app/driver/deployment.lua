@@ -3,6 +3,7 @@
 -- Started and stopped through the scale subresource, with the version that was
 -- read as precondition. The size is what it had when the run began.
 
+local context = require "base.context"
 local err = require "base.err"
 local object_of = require "base.lazy" "kube.object"
 local pods = require "base.lazy" "kube.pods"
@@ -119,6 +120,7 @@ local function scale(w, cluster, to)
     local done
     done, why = send(w, cluster, "write", "scale", {
       method = "PATCH", type = "application/merge-patch+json",
+      repeats = true, -- it is done once: a second one meets the version of the first
       query = { fieldManager = kube_of(w, cluster).manager() },
       body = { metadata = { resourceVersion = seen.metadata.resourceVersion },
         spec = { replicas = to } },
@@ -159,6 +161,7 @@ local function wait_ready(w, cluster)
       if final then return nil, final end
       return true
     end
+    context.progress("%s on %s: %s", w.name, cluster.name, text)
     stuck_ms = final and (stuck_ms or task.now()) or nil
     local late = task.now() >= until_ms
     if late or stuck_ms and task.now() - stuck_ms > STUCK_MS then
@@ -199,6 +202,7 @@ function M.stop(w, cluster, within_ms)
           :format(describe(w, cluster), size) }
     end
     if #left == 0 then return true end
+    context.progress("%s on %s is ending: %s", w.name, cluster.name, pods.names(left))
     if task.now() >= until_ms then
       return nil, err.new { kind = "timeout", origin = "workload",
         message = ("%s did not stop on %s within %s; still there: %s"):format(

@@ -16,35 +16,6 @@ local function check(value, why)
   return value
 end
 
---- The program that makes the weather (tests/world/kube/weather).
-local function weather_of(world)
-  local dir = world.dir .. "/weather"
-  local process = check(sys.spawn { args = { "tests/world/kube/weather",
-    "--server", world.server, "--pki", world.dir .. "/pki", "--work", dir },
-    stdin = "null", stdout = world.dir .. "/log/weather.log",
-    stderr = world.dir .. "/log/weather.log" })
-  local port = world:wait_for("weather", function()
-    return sys.read_file(dir .. "/port")
-  end):match "%d+"
-  local weather = { address = "http://127.0.0.1:" .. port }
-  function weather.set(...)
-    check(sys.write_file(dir .. "/faults", table.concat({ ... }, "\n") .. "\n"))
-  end
-  function weather.tunnels()
-    local count = 0
-    for _ in (sys.read_file(dir .. "/tunnels") or ""):gmatch "\n" do
-      count = count + 1
-    end
-    return count
-  end
-  function weather.close()
-    process:kill "KILL"
-    process:wait()
-    process:close()
-  end
-  return setmetatable(weather, { __close = weather.close })
-end
-
 --- A client of `server`, whose kubeconfig says more of the cluster.
 local function client(world, name, server, more)
   local fields = { server = server }
@@ -253,7 +224,7 @@ local ALL = "old_server proxies goaway resets half_lines too_many logs"
 
 test("faults", function(t)
   world_of.with(function(world)
-    local weather <close> = weather_of(world)
+    local weather <close> = world:weather()
     for name in (sys.env "CASES" or ALL):gmatch "%S+" do
       local begun = task.now()
       local ok, why = xpcall(cases[name], function(raised)

@@ -195,6 +195,41 @@ function World:restart(options)
   self:up(options)
 end
 
+--- The program that makes bad weather before the API server (tests/world/kube/
+-- weather, which names the faults): `weather.set("slow 100", "age 2")`.
+---@async
+function World:weather()
+  local dir = self.dir .. "/weather"
+  local log = self.dir .. "/log/weather.log"
+  local process = assert(sys.spawn { args = { HERE .. "weather", "--server",
+    self.server, "--pki", self.dir .. "/pki", "--work", dir }, stdin = "null",
+    stdout = log, stderr = log })
+  local weather = { address = "http://127.0.0.1:" .. self:wait_for("weather",
+    function() return sys.read_file(dir .. "/port") end):match "%d+" }
+  function weather.set(...)
+    assert(sys.write_file(dir .. "/faults", table.concat({ ... }, "\n") .. "\n",
+      { atomic = true }))
+  end
+  function weather.tunnels()
+    return select(2, (sys.read_file(dir .. "/tunnels") or ""):gsub("\n", ""))
+  end
+  function weather.close()
+    process:kill "KILL"
+    process:wait()
+    process:close()
+  end
+  return setmetatable(weather, { __close = weather.close })
+end
+
+--- The kubeconfig of `token` (tranship) whose requests pass through a proxy.
+function World:config_through(weather)
+  local path = self.dir .. "/through.kubeconfig"
+  local text = assert(sys.read_file(self:config_of "token"))
+  local put = ('{proxy-url: "%s", server: '):format(weather.address)
+  assert(sys.write_file(path, (text:gsub("{server: ", put))))
+  return path
+end
+
 --- What a part of the world has written: "apiserver", "pods", ...
 function World:log(part) return sys.read_file(self.dir .. "/log/" .. part .. ".log") end
 

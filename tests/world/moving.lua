@@ -15,7 +15,8 @@ M.__index = M
 
 --- Clusters, history, applications at work on `old`.
 ---@param stage table  tests/world/stage.lua
----@param params? table<string, string>  further parameters of the runbook
+---@param params? table<string, string|false>  further parameters of the runbook;
+-- false: it does not take this one
 ---@param book? string  another runbook than the demo's, on empty topics
 ---@param apps? string[]  its workloads, in the order of starting
 function M.begin(stage, params, book, apps)
@@ -23,7 +24,7 @@ function M.begin(stage, params, book, apps)
     params = {} }, M)
   local all = { old = stage.old, new = stage.new, apps = stage.apps,
     trails = stage.trails }
-  for name, value in pairs(params or {}) do all[name] = value end
+  for name, value in pairs(params or {}) do all[name] = value or nil end
   for name, value in pairs(all) do
     table.insert(self.params, "-p")
     table.insert(self.params, name .. "=" .. value)

@@ -499,6 +499,38 @@ static void stops_are_answered_with_all_there_is(void **state) {
   }
 }
 
+/* Flows of a worker share a connection: one that stops while it stood in line
+ * leaves the line. Compressed batches are not merged, so there is a line. */
+static void stops_leave_the_line(void **state) {
+  (void)state;
+  enum { FLOWS = 6, BATCHES = 120, ROUNDS = 12 };
+  static const char *const ids[FLOWS] = {"0", "1", "2", "3", "4", "5"};
+  for (int round = 0; round < ROUNDS; round++) {
+    world *w = world_new();
+    owner o;
+    owner_open(&o, 0, 0);
+    for (int p = 0; p < FLOWS; p++) {
+      for (int i = 0; i < BATCHES; i++)
+        log_append(&w->source.logs[p], make_batch(i * 5, 5, TSH_CODEC_LZ4));
+      tsh_mirror_flow flow = flow_of(w, ids[p], p);
+      assert_int_equal(tsh_mirror_start(o.mirror, &flow, NULL), 0);
+    }
+    usleep((unsigned)round * 700);
+    for (int p = 0; p < FLOWS; p++)
+      assert_int_equal(tsh_mirror_stop(o.mirror, ids[p], NULL), 0);
+    for (int p = 0; p < FLOWS; p++) {
+      tsh_mirror_event *stop;
+      while ((stop = tsh_mirror_take_stopped(o.mirror, ids[p])) == NULL)
+        owner_wait(&o);
+      assert_int_equal(stop->reason, TSH_MIRROR_ASKED);
+      assert_true(stop->target_offset == w->target.logs[p].end);
+      tsh_mirror_event_free(stop);
+    }
+    owner_close(&o);
+    world_free(w);
+  }
+}
+
 int main(void) {
   signal(SIGPIPE, SIG_IGN); /* as the program does */
   const struct CMUnitTest tests[] = {
@@ -514,6 +546,7 @@ int main(void) {
       cmocka_unit_test(a_wrong_resume_is_foreign),
       cmocka_unit_test(impossible_starts_are_refused),
       cmocka_unit_test(stops_are_answered_with_all_there_is),
+      cmocka_unit_test(stops_leave_the_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

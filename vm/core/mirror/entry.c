@@ -80,6 +80,8 @@ void tsh_mirror__entry_free(flow *flow, entry *entry) {
 }
 
 void tsh_mirror__drop_queue(flow *flow) {
+  tsh_mirror__no_send(
+      flow); /* a flow that stands ready has something to send */
   while (flow->head != NULL) {
     entry *dropped = flow->head;
     flow->head = dropped->next;

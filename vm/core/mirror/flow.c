@@ -123,7 +123,6 @@ void tsh_mirror__flow_drop(flow *dropped) {
   assert(dropped->in_flight == 0 && dropped->asking == 0);
   tsh_mirror__drop_queue(dropped);
   tsh_mirror__no_fetch(dropped);
-  tsh_mirror__no_send(dropped);
   tsh_mirror__txns_free(dropped);
   tsh_mirror__source_leave(dropped->source);
   tsh_mirror__sender_leave(dropped->sender);

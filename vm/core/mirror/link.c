@@ -122,6 +122,10 @@ static void sweep_sources(tsh_mirror *mirror) {
 
 /* --- targets --- */
 
+/* A request of several flows' batches costs a broker little more than one of a
+ * single batch, so a few flows share a connection before another is opened. */
+enum { SHARED_BY = 8 };
+
 static target *find_target(tsh_mirror *mirror, const tsh_mirror_side *side) {
   for (target *at = mirror->targets; at != NULL; at = at->next)
     if (at->port == side->port && at->login == side->login &&
@@ -149,13 +153,13 @@ sender *tsh_mirror__sender_join(tsh_mirror *mirror,
   target *to = find_target(mirror, side);
   if (to == NULL)
     return NULL;
-  sender *least = &to->senders[0];
-  for (int i = 1; i < SENDERS; i++)
-    if (to->senders[i].flows < least->flows)
-      least = &to->senders[i];
+  sender *joined = to->senders;
+  for (int i = 1; i < SENDERS && joined->flows >= SHARED_BY; i++)
+    if (to->senders[i].flows < joined->flows)
+      joined = &to->senders[i];
   to->flows++;
-  least->flows++;
-  return least;
+  joined->flows++;
+  return joined;
 }
 
 void tsh_mirror__sender_leave(sender *sender) {

@@ -283,6 +283,7 @@ tsh_conn *tsh_conn_open(tsh_loop *loop, const tsh_conn_options *options,
   uv_timer_init(conn->loop, &conn->timer);
   conn->timer.data = conn;
   conn->parts = 1;
+  conn->low_water = 1;
   if (conn->options.meter)
     atomic_fetch_add(&conn->options.meter->open, 1);
   uv_update_time(conn->loop);

@@ -67,7 +67,8 @@ struct tsh_conn {
   int32_t correlation;
 
   uint8_t head[REPLY_HEAD];
-  size_t got; /* of head and body together */
+  size_t got;    /* of head and body together */
+  int low_water; /* bytes that wake us up */
   tsh_body *body;
 
   tsh_tls *tls;   /* NULL: plain text */

@@ -4,12 +4,17 @@
  * correlation id is a check, not a search. */
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "bytes.h"
 #include "conn_int.h"
 #include "tranship/proto.h"
 
-enum { SIZE_FIELD = 4 };
+enum {
+  SIZE_FIELD = 4,
+  LARGE_READ = 256 << 10, /* bytes of a body that are worth waking up for */
+  SMALL_READ = 32 << 10   /* fewer are taken as they come */
+};
 
 /* --- bodies -------------------------------------------------------------- */
 
@@ -40,6 +45,20 @@ void tsh_body_release(tsh_body *body) {
 }
 
 /* --- replies ------------------------------------------------------------- */
+
+/* A broker sends a large body in many small pieces. The kernel wakes us up
+ * when so much of it has come (it caps that by the receive buffer's size), or
+ * when the connection ends. */
+static void wake_late(tsh_conn *conn) {
+  size_t left = conn->body ? conn->body->size + REPLY_HEAD - conn->got : 0;
+  int mark = left < SMALL_READ ? 1 : left < LARGE_READ ? (int)left : LARGE_READ;
+  uv_os_fd_t fd;
+  if (mark == conn->low_water || conn->tls || !conn->has_socket ||
+      uv_fileno((uv_handle_t *)&conn->tcp, &fd) != 0)
+    return;
+  conn->low_water = mark;
+  setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark);
+}
 
 static bool has_gone(const tsh_conn *conn, const flight *f) {
   if (conn->tls)
@@ -99,6 +118,7 @@ void tsh_conn__took(tsh_conn *conn, size_t n) {
   conn->got += n;
   if (conn->got == REPLY_HEAD && !conn->body)
     start_body(conn);
+  wake_late(conn);
   if (conn->body && conn->got == REPLY_HEAD + conn->body->size)
     end_body(conn);
 }

@@ -55,6 +55,7 @@ local function run(copier, flows)
 end
 
 local ROUNDS = 3
+local MOST_CREATED = 2000 -- partitions at once; a controller refuses 10,000
 local function print_line(what, list)
   local function m(field) return lib.median(list, field) end
   sys.out(("copier     %-34s %6.1f MB/s  %5.2f CPU s/GB  brokers %.2f + %.2f"
@@ -114,31 +115,54 @@ function shapes.hot(topic, idle)
     alone, "mb_s")
 end
 
+-- The first topics of `prefix` and their partitions, as a controller takes them.
+local function many(prefix, count)
+  local list = {}
+  while count > 0 do
+    local share = math.min(count, MOST_CREATED)
+    list[#list + 1] = { name = ("%s-%d"):format(prefix, #list + 1),
+      partitions = share, replication = 1 }
+    count = count - share
+  end
+  return list
+end
+
+local function create_both(topics)
+  for _, side in ipairs { pair.a, pair.b } do
+    for _, topic in ipairs(topics) do
+      local made = check(side.client:create_topics { topic })
+      if made[1].err then error(made[1].err, 0) end
+    end
+  end
+end
+
 function shapes.idle(count)
   count = math.tointeger(count)
-  local topic = copying.name "idle"
-  for _, side in ipairs { pair.a, pair.b } do
-    check(side.client:create_topics {
-      { name = topic, partitions = count, replication = 1 } })
-  end
-  local told = check(pair.a.client:describe_topics { topic })[topic]
+  local topics = many(copying.name "idle", count)
+  create_both(topics)
   local pid, epoch = pair.b:producer_id()
   -- Until the last of them answers, the brokers are still making logs.
-  repeat
-    task.sleep(500)
-    local last = pair.a.client:offsets { { topic = topic,
-      partition = count - 1, at = "end" } }
-  until last and last[1].offset == 0
+  local newest = topics[#topics]
+  for _, side in ipairs { pair.a, pair.b } do
+    repeat
+      task.sleep(500)
+      local last = side.client:offsets { { topic = newest.name,
+        partition = newest.partitions - 1, at = "end" } }
+    until last and last[1].offset == 0
+  end
   task.sleep(5000)
   local copier <close> = check(copying.open {})
-  for p = 0, count - 1 do
-    check(copier:start { id = topic .. "/" .. p,
-      source = { host = pair.a.host, port = pair.a.port, topic = topic,
-        partition = p, topic_id = told.id },
-      target = { host = pair.b.host, port = pair.b.port, topic = topic,
-        partition = p },
-      source_offset = 0, target_offset = 0, log_end = 0, sequence = 0,
-      producer_id = pid, producer_epoch = epoch })
+  for _, topic in ipairs(topics) do
+    local told = check(pair.a.client:describe_topics { topic.name })[topic.name]
+    for p = 0, topic.partitions - 1 do
+      check(copier:start { id = topic.name .. "/" .. p,
+        source = { host = pair.a.host, port = pair.a.port, topic = topic.name,
+          partition = p, topic_id = told.id },
+        target = { host = pair.b.host, port = pair.b.port, topic = topic.name,
+          partition = p },
+        source_offset = 0, target_offset = 0, log_end = 0, sequence = 0,
+        producer_id = pid, producer_epoch = epoch })
+    end
   end
   task.sleep(15000)
   local stopped = 0

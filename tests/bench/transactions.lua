@@ -38,6 +38,18 @@ local function ends(client)
   return sum, list
 end
 
+-- What another run has left.
+local function clean(client)
+  local gone = {}
+  for _, one in ipairs(try(client:topics())) do
+    if one.name == TOPIC or one.name:find "^__tranship" then
+      gone[#gone + 1] = one.name
+    end
+  end
+  if #gone > 0 then try(client:delete_topics(gone)) end
+end
+clean(old:client "write")
+clean(new:client "write")
 try(old:client("write"):create_topics {
   { name = TOPIC, partitions = PARTITIONS, replication = 1 } })
 local road = bridge.new { name = "transactions", from = old, to = new,

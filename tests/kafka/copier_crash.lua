@@ -9,6 +9,7 @@ local task = require "vm.task"
 local check = copying.check
 
 local world
+local begun = {} -- flow = it was started once
 math.randomseed(20261123)
 
 local function fill(pair, topic, partitions, batches)
@@ -25,6 +26,7 @@ end
 local function start(pair, copier, flow)
   flow.log_end = pair.b:offset(flow.target.topic, flow.target.partition, "end")
   flow.sequence = flow.target_offset -- one per record, from 0
+  begun[flow] = true
   return copier:start(flow)
 end
 
@@ -145,6 +147,9 @@ test("the target broker is killed under load and comes back", function(t)
   end
   local killed, leaders = false, 0
   local killer = task.spawn(function()
+    for p = 0, 3 do
+      while not begun[flows[p]] do task.sleep(1) end
+    end
     task.sleep(40)
     world.cluster("kill", "b")
     killed = true

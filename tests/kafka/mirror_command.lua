@@ -59,6 +59,36 @@ local function metrics(t, address)
   return function(name) return series["tranship_mirror_" .. name] end
 end
 
+--- Quotas of our client id alone, on either side: the copier waits as it is told,
+-- the metrics and the progress say so, and nothing is lost.
+local function throttled(t, world, address, log)
+  local QUOTA, BATCH, WAITED_S = 10000, 10240, 3
+  local function waited()
+    return metrics(t, address) "throttled_seconds_total"
+  end
+  world:create(world.old, { { name = "apps.q", configs = {
+    ["max.message.bytes"] = tostring(BATCH) } } })
+  local count = 0
+  for at, key in pairs { new = "producer_byte_rate",
+    old = "consumer_byte_rate" } do
+    world:quota(world[at], QUOTA, "tranship-mirror", key)
+    local before = waited()
+    world:append(world.old, world.records("apps.q", 0, count, 6000),
+      { batch = "100" })
+    count = count + 6000
+    await(t, "brokers let it wait on " .. at, function()
+      return waited() - before >= WAITED_S
+    end)
+    t.ok(world:ends(world.new, "apps.q", 0).stop < count, at)
+    world:quota(world[at], nil, "tranship-mirror", key)
+    world:await("all of it copied", function()
+      return world:ends(world.new, "apps.q", 0).stop == count
+    end)
+  end
+  t.match(sys.read_file(log), "brokers let connections wait %(quotas%): ")
+  t.equal(world:must_be_same("apps.q", 0, true), count)
+end
+
 test("a bridge that nobody opened: opened, copied, told, stopped", function(t)
   local world <close> = world_of.new(t)
   local old, new = world.old, world.new
@@ -109,6 +139,8 @@ test("a bridge that nobody opened: opened, copied, told, stopped", function(t)
   await(t, "progress told", function()
     return sys.read_file(log):match "3 of 3 partitions copying.-\n  apps%.a"
   end)
+
+  throttled(t, world, address, log)
 
   -- A stranger writes to the target: named, in health and metrics.
   world:append(new, world.records("apps.b", 0, 9000, 2))

@@ -318,14 +318,15 @@ function M:await(what, is_so, within_ms)
   self.t.fail("never so: " .. what)
 end
 
---- Bytes a second that clients may produce to a cluster; nil: as they like.
-function M:quota(at, bytes)
+--- Bytes a second that clients may produce to a cluster; nil: as they like. Of
+-- one client id alone, or what they may fetch, where `of` or `key` say so.
+function M:quota(at, bytes, of, key)
   local host, port = at.bootstrap:match "^(.*):(%d+)$"
   local conn <close> = self.t.ok(wire.connect { host = host,
     port = math.tointeger(port), timeout_ms = 20000 })
   local done = self.t.ok(conn:call("AlterClientQuotas", { Entries = { {
-    Entity = { { EntityType = "client-id" } },
-    Ops = { { Key = "producer_byte_rate", Value = bytes or 0,
+    Entity = { { EntityType = "client-id", EntityName = of } },
+    Ops = { { Key = key or "producer_byte_rate", Value = bytes or 0,
       Remove = not bytes } },
   } }, ValidateOnly = false }))
   self.t.equal(done.Entries[1].ErrorCode, 0)

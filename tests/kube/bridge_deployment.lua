@@ -1,7 +1,8 @@
 --- A bridge whose engine is a Deployment: real API server and controllers, two
 -- real Kafkas (the source with TLS and a password), pods that are processes of
--- this machine. Made by a run and outliving it, killed, sized, turned, broken,
--- taken away; the judges are kubectl, the audit log and the records.
+-- this machine. The run has the shipped rights and no others. The bridge is made by
+-- it and outlives it, is killed, sized, turned, broken, taken away; the judges are
+-- kubectl, the audit log and the records.
 local test = ...
 local json = require "vm.json"
 local sys = require "vm.sys"
@@ -26,6 +27,7 @@ local old = cluster "old" { bootstrap = "%s", ca = p.ca,
 local new = cluster "new" { bootstrap = "%s" }
 local road = bridge "road" { from = old, to = new, topics = { "apps.*" },
   on = here%s }
+step "Ask"     { verify = here:rights { "run a bridge" } }
 step "Open it" { ensure = road:open(), timeout = "5m" }
 step "See it"  { verify = road:lag { at_most = 0 }%s }
 ]]
@@ -50,6 +52,9 @@ local function start(t)
   kafka.old = cluster.new { name = "old", bootstrap = on.old.plaintext }
   local started, kube = both:join()
   if not started then error(kube, 0) end
+  kube:kubectl("create", "-f", "scripts/rights/kubernetes-bridge-role.yaml")
+  kube:kubectl("create", "rolebinding", "bridge", "--role=tranship-bridge",
+    "--user=tranship")
   local all = { t = t, kafka = kafka, kube = kube, dir = dir, ca = pem.ca,
     old_address = on.old.sasl_ssl }
   return setmetatable(all, { __close = function()
@@ -62,7 +67,7 @@ end
 --- Writes the runbook and runs a command on it.
 local function ours(all, words, more, steps)
   local verify = ", steady = \"1s\", timeout = \"2m\""
-  assert(sys.write_file(all.dir .. "/b.lua", BOOK:format(all.kube.kubeconfig,
+  assert(sys.write_file(all.dir .. "/b.lua", BOOK:format(all.kube:config_of "token",
     all.old_address, all.kafka.new.bootstrap, more or "", verify) .. (steps or "")))
   local args = { sys.executable(), table.unpack(words) }
   return assert(sys.run { args = args, cwd = all.dir, env = {
@@ -76,7 +81,7 @@ local function run(all, more, steps)
     all.t.note(done.stdout .. done.stderr .. tostring(all.kube:log "pods"))
   end
   all.t.equal(done.code, 0, "exit code")
-  return done.stdout .. done.stderr, (done.stdout .. done.stderr):match "run (%x+)"
+  return done.stdout .. done.stderr, (done.stdout .. done.stderr):match "run (%x%x%x%x)"
 end
 
 --- The Deployment's pods by name: process id, started how often, ready.
@@ -105,7 +110,7 @@ end
 local function road_of(all)
   local login = { kind = "plain", user = "carol",
     password = require "vm.secret".new(PASSWORD, "carol") }
-  all.here = kubernetes.new { name = "here", kubeconfig = all.kube.kubeconfig }
+  all.here = kubernetes.new { name = "here", kubeconfig = all.kube:config_of "token" }
   all.seen = cluster.new { name = "old", bootstrap = all.old_address,
     ca = require "vm.secret".new(all.ca, "ca"), login = login }
   return all.kafka:bridge { from = all.seen, on = all.here,
@@ -235,7 +240,7 @@ local function broken(t, all)
   t.match(why, "belong to others: .*command %(kubectl")
   t.equal(all.kube:get("deployment", NAME).spec.template.spec.containers[1].image,
     "tranship:" .. require "vm.host".version)
-  local undone = ours(all, { "undo", (said.stdout .. said.stderr):match "run (%x+)",
+  local undone = ours(all, { "undo", (said.stdout .. said.stderr):match "run (%x%x%x%x)",
     "--yes" })
   t.equal(undone.code, 5, undone.stderr)
   t.equal(kinds_left(all), "")

@@ -1,9 +1,9 @@
--- What goes wrong on the Kubernetes side in the middle of a run, on a real API
--- server: a right is taken away, a namespace begins to end, a field gets another
--- owner, an object is deleted and made again by others, pods never get ready, no
--- operator answers (Strimzi's is stood in for). The run stops with
--- the right code, says what and where, has written every attempt down, and is
--- resumed to its end when the cause is gone.
+-- What goes wrong on the Kubernetes side of a run, on a real API server: kubeconfigs
+-- and objects that cannot be, before it begins; and in the middle of it a right is
+-- taken away, a namespace begins to end, a field gets another owner, an object is
+-- deleted and made again by others, pods never get ready, no operator answers
+-- (Strimzi's are stood in for). The run stops with the right code, says what and
+-- where, has written every attempt down, and is resumed when the cause is gone.
 local test = ...
 local json = require "vm.json"
 local sys = require "vm.sys"
@@ -53,10 +53,14 @@ end
 
 function Run:__close() sys.run { "rm", "-rf", self.dir } end
 
+function Run:tranship(...)
+  return self.t.ok(sys.run { args = { sys.executable(), ... }, cwd = self.dir,
+    env = { TRANSHIP_STATE = self.dir .. "/state" }, stdin = "null" })
+end
+
 --- Runs tranship; it must end with that code. Its words.
 function Run:must(code, ...)
-  local ended = self.t.ok(sys.run { args = { sys.executable(), ... }, cwd = self.dir,
-    env = { TRANSHIP_STATE = self.dir .. "/state" }, stdin = "null" })
+  local ended = self:tranship(...)
   local said = ended.stdout .. ended.stderr
   self.t.equal(ended.code, code, said)
   return said
@@ -127,6 +131,44 @@ test("an API server with Strimzi's definitions", function()
   world = kube.start { strimzi = "0.51.0" }
   world:kubectl("create", "clusterrole", "tranship", "--verb=*",
     "--resource=configmaps,deployments.apps,deployments.apps/scale")
+end)
+
+--- A kubeconfig like `from`'s, with another text in it.
+local function config(from, name, what, with)
+  local text = assert(sys.read_file(world:config_of(from)))
+  assert(sys.write_file(world:config_of(name), (text:gsub(what, with))))
+  return name
+end
+
+test("logins, certificates, kinds and fields that cannot be: nothing is changed", function(t)
+  local plain = 'step "1" { ensure = present { here, "never", "1" } }\n'
+  for _, case in ipairs {
+    { user = config("token", "stale", "tranship%-token", "no-such-token"), says = "Unauthorized" },
+    { user = "late", says = "the client certificate expired on" },
+    { user = config("admin", "elsewhere", "current%-context: world", "current-context: mars"),
+      says = "mars" },
+    { user = config("admin", "strange", "pki/ca%.crt", "pki/stranger-ca.crt"),
+      says = "unable to get local issuer certificate" },
+    { user = config("admin", "old", "server: ", "tls-server-name: expired.test, server: "),
+      says = "expired" },
+    { user = config("admin", "broken", "clusters:", "clusters: {"), says = "broken%.kubeconfig:" },
+    { user = "nobody", says = 'cannot get resource "configmaps"' },
+    { steps = 'step "1" { verify = function() return here:find("Kafkaesque", "x") end }\n',
+      says = "here does not serve a kind 'Kafkaesque'", code = 1 },
+    { steps = 'local odd = goal "odd" { takes = { a.kubernetes "on" },\n'
+      .. 'check = function() return false end, apply = function(g)\n'
+      .. 'g.on:apply { apiVersion = "v1", kind = "ConfigMap", metadata = { name = "never" },\n'
+      .. 'data = 7 } end, irreversible = "a test" }\n'
+      .. 'step "1" { ensure = odd { here } }\n', says = "%.data" },
+  } do
+    local run <close> = run_of(t, case.steps or plain, case.user)
+    local ended = run:tranship("run", "f.lua", "--yes")
+    t.note(("%d %s"):format(ended.code, (ended.stderr .. ended.stdout):gsub("\n.*", "")))
+    t.match(ended.stdout .. ended.stderr, case.says)
+    t.equal(ended.code, case.code or 4)
+    t.equal(#run:journal "effect.intent", 0)
+  end
+  t.equal(world:get("configmap", "never"), nil)
 end)
 
 test("a right is taken away: the exact one is named", function(t)

@@ -195,6 +195,9 @@ test("bad weather over a whole run", function(t)
   t.note(("%d s in bad weather, %d times resumed"):format((task.now() - begun) // 1000,
     #exits - 1))
   t.note(writes_are_written_down(t, world, move, id) .. " writes, each in the journal")
+  local watches = #world:audit { verb = "watch", resource = "deployments", agent = "^tranship" }
+  t.ok(watches > 1, "no watch was cut")
+  t.note(("%d watches, %d connections"):format(watches, weather.tunnels()))
   for _, app in ipairs(APPS) do
     t.equal(world:get("deployment", app, "left").spec.replicas, 0)
     t.equal(world:get("deployment", app, "right").spec.replicas, 1)

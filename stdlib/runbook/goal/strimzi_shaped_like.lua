@@ -150,6 +150,16 @@ local function apply(g, run)
   return make_rest(g, run, want, lack)
 end
 
+--- What would be made, and what of the source will not be there.
+local function plan(g, run)
+  local want, why = wanted(g)
+  if not want then return nil, why end
+  local done
+  done, why = apply(g, run)
+  if not done then return nil, why end
+  return want.notes
+end
+
 --- Why the Kafka that we made must stay, or false.
 local function kafka_stays(g)
   return function(entry, there)
@@ -204,5 +214,5 @@ takes[#takes + 1] = { name = "pool", kind = "table", optional = true,
 
 return {
   name = plain.name, title = plain.title, subject = plain.subject, takes = takes,
-  check = check, verify = check, apply = apply, undo = undo,
+  check = check, plan = plan, verify = check, apply = apply, undo = undo,
 }

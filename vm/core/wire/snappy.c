@@ -1,38 +1,25 @@
 /* Loading libsnappy. */
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <string.h>
-
 #define TSH_SNAPPY_LOADER
 #include "snappy.h"
 
+#include <stddef.h>
+
+#include "../library.h"
+
 tsh_wire__snappy tsh_snappy;
 
-static char why[256];
-
-static void load(void) {
-  void *library = dlopen("libsnappy.so.1", RTLD_NOW | RTLD_LOCAL);
-  void *symbol;
-
-  if (library == NULL) {
-    snprintf(why, sizeof why, "%s", dlerror());
-    return;
-  }
-#define X(name)                                                                \
-  symbol = dlsym(library, #name);                                              \
-  if (symbol == NULL)                                                          \
-    snprintf(why, sizeof why, "it has no %s", #name);                          \
-  memcpy(&tsh_snappy.name, &symbol, sizeof symbol);
-  TSH_SNAPPY_FUNCTIONS(X)
+#define X(name) #name,
+static const char *const names[] = {TSH_SNAPPY_FUNCTIONS(X) NULL};
 #undef X
-}
 
 int tsh_wire__load_snappy(tsh_err *err) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  static tsh_library library = {.file = "libsnappy.so.1",
+                                .called = "libsnappy",
+                                .origin = "batch",
+                                .needed = "",
+                                .names = names,
+                                .table = &tsh_snappy,
+                                .lock = PTHREAD_MUTEX_INITIALIZER};
 
-  pthread_once(&once, load);
-  return why[0] == '\0' ? 0
-                        : tsh_err_set(err, TSH_NOT_FOUND, "batch", 0,
-                                      "libsnappy cannot be used: %s", why);
+  return tsh_library__load(&library, err);
 }

@@ -11,28 +11,17 @@ local task = require "vm.task"
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
+local acls_of = dofile "tests/support/kafka_user.lua"
 local secure = dofile "tests/support/secure.lua"
 
 local USER = "User:carol"
 local RIGHTS = { "mirror", "create topics", "add partitions", "alter configs",
   "alter offsets" }
-local TYPES = { transactionalId = "transactional_id" }
 
 --- The shipped KafkaUser as ACLs of carol.
 local function shipped(t)
   local user = t.ok(yaml.decode(t.ok(sys.read_file "scripts/rights/kafka-user.yaml")))
-  local list = {}
-  for _, rule in ipairs(user.spec.authorization.acls) do
-    local resource = rule.resource
-    for _, operation in ipairs(rule.operations) do
-      list[#list + 1] = acl.whole {
-        principal = USER, resource_type = TYPES[resource.type] or resource.type,
-        name = resource.name,
-        pattern = resource.patternType == "prefix" and "prefixed" or "literal",
-        operation = operation:gsub("(%l)(%u)", "%1_%2"):lower() }
-    end
-  end
-  return list
+  return acls_of(user.spec, USER)
 end
 
 local function secured(t)

@@ -3,6 +3,7 @@
 -- broker. ACLs of the user that the resource does not name are removed.
 
 local acls = require "kafka.acl"
+local acls_of = dofile "tests/support/kafka_user.lua"
 local authority = dofile "tests/world/strimzi/authority.lua"
 local failure = dofile "tests/world/strimzi/failure.lua"
 local superusers = dofile "tests/world/strimzi/superusers.lua"
@@ -74,22 +75,13 @@ local function password(op, user, client)
   }
 end
 
-local TYPES = { transactionalId = "transactional_id" }
-
 local function wanted_acls(user, authorization)
-  local list = {}
-  for _, name in ipairs(authorization.superUsers or {}) do
-    if name == username(user) then list = superusers.acls(name) end
-  end
-  for _, rule in ipairs((user.spec.authorization or {}).acls or {}) do
-    for _, operation in ipairs(rule.operations or { rule.operation }) do
-      list[#list + 1] = {
-        principal = "User:" .. username(user), host = rule.host or "*",
-        resource_type = TYPES[rule.resource.type] or rule.resource.type,
-        name = rule.resource.type == "cluster" and "kafka-cluster" or rule.resource.name,
-        pattern = rule.resource.patternType == "prefix" and "prefixed" or "literal",
-        operation = operation:gsub("(%l)(%u)", "%1_%2"):lower(), permission = rule.type or "allow",
-      }
+  local name = username(user)
+  local list = acls_of(user.spec, "User:" .. name)
+  for _, super in ipairs(authorization.superUsers or {}) do
+    if super == name then
+      local all = superusers.acls(name)
+      table.move(all, 1, #all, #list + 1, list)
     end
   end
   return list

@@ -60,6 +60,11 @@ test("a partition stops at what cannot be copied, and says where", function(t)
   world:append(new, world.records("apps.alien", 0, 5000, 3))
   local row = stops(t, world, road, "apps.alien/0", "foreign")
   t.equal({ row.range.from, row.range.to }, { 200, 203 })
+  local said = t.ok(sys.run { sys.executable(), "translate", "road", "--back",
+    "--state", world.state, "apps.alien/0/199", "apps.alien/0/201" })
+  t.equal(said.code, 1)
+  t.match(said.stdout, "apps.alien/0/199 +exact")
+  t.match(said.stdout, "foreign record: .*somebody else writes")
 
   -- While nobody copies, the source removes what was not copied yet; another
   -- topic is made again; a stranger writes where the engine will go on.

@@ -47,6 +47,56 @@ test("a second engine takes over, the first one ends", function(t)
   world:must_be_same("apps.mixed", 0)
 end)
 
+--- Turns to `writer`; an engine that sleeps is woken as soon as the turn is
+-- under way, or after a moment.
+local function turn_woken(t, world, road, sleeper, writer, moment)
+  local seen = world:bridge { topics = { "apps.*" } } -- which looks for itself
+  local is_over = false
+  local waking = task.spawn(function()
+    if moment then task.sleep(moment) end
+    while not moment and not is_over and seen:writer_of "apps.a" ~= "turning" do
+      task.sleep(2)
+    end
+    sys.kill(sleeper.pid, "CONT")
+    return not is_over
+  end)
+  t.ok(road:turn({ "apps.a", "apps.mixed" }, { writer = writer, within = "60s" }))
+  is_over = true
+  local _, in_time = waking:join()
+  return in_time
+end
+
+--- Turns forth and back under writers' records; each time the engine that
+-- copied before was stopped with work at hand, and wakes in the middle.
+local function wakes_in_turns(t, world, road, engine)
+  local first, in_time = 6000, 0
+  for round, moment in ipairs { false, 300, false, 700 } do
+    local at = round % 2 == 1 and world.new or world.old
+    local to = round % 2 == 1 and world.old or world.new
+    local stop = world:load(at, { { "apps.a", 0 }, { "apps.a", 1 },
+      { "apps.mixed", 0 } }, 40)
+    task.sleep(300)
+    local sleeper = engine
+    sys.kill(sleeper.pid, "STOP")
+    stop()
+    engine = world:rival_engine(road, "awake" .. round)
+    world:settle(road)
+    if turn_woken(t, world, road, sleeper, to, moment) then in_time = in_time + 1 end
+    for partition = 0, 1 do
+      world:append(to, world.records("apps.a", partition, first, 100))
+    end
+    first = first + 100
+    t.equal(ends_within(t, sleeper, 30000).code, 0)
+    world:settle(road)
+    for partition = 0, 1 do world:must_be_same("apps.a", partition, true) end
+    world:must_be_same("apps.mixed", 0)
+  end
+  t.note(in_time .. " of 4 woke before the turn had ended")
+  t.ok(in_time > 0, "nobody woke in the middle of a turn")
+  sys.kill(engine.pid, "TERM")
+  t.equal(ends_within(t, engine, 15000).code, 0)
+end
+
 test("an engine that sleeps through a turn changes nothing", function(t)
   local world <close> = world_of.new(t)
   local old, new = world.old, world.new
@@ -84,6 +134,5 @@ test("an engine that sleeps through a turn changes nothing", function(t)
   for id, kind in pairs(world:kinds(road)) do
     t.equal(kind, id == "apps.mixed/0" and "mapped" or "same", id)
   end
-  sys.kill(rival.pid, "TERM")
-  t.equal(ends_within(t, rival, 15000).code, 0)
+  wakes_in_turns(t, world, road, rival)
 end)

@@ -94,6 +94,24 @@ local function alter_value(list, key)
   end
 end
 
+--- While records come it compares what the copy held when it began, no more.
+local function beside_live_traffic(t, world, verify)
+  local function end_of(at) return world:ends(at, "apps.long", 0).stop end
+  local before = end_of(world.new)
+  local stop = world:load(world.old, { { "apps.long", 0 } }, 100)
+  world:await("records come", function() return end_of(world.new) > before end)
+  local first = end_of(world.new)
+  local code, said = verify("-o", "json")
+  local last = end_of(world.old)
+  stop()
+  t.equal(code, 0, said)
+  local compared = json.decode(said).seen.records
+    - 455 -- of the other topic, the final values
+    + world:ends(world.old, "apps.long", 0).start
+  t.ok(compared >= first and compared < last,
+    ("from %d to %d records there, %d compared"):format(first, last, compared))
+end
+
 test("same_records: keys, retention, samples, from the command line", function(t)
   local world <close> = world_of.new(t)
   local old = world.old
@@ -143,6 +161,8 @@ test("same_records: keys, retention, samples, from the command line", function(t
   t.equal(code, 4)
   t.match(said, 'sample: "some" is no share; write it like "1%%"')
 
+  beside_live_traffic(t, world, verify)
+
   -- A final value that differs, and nothing else of a compacted topic.
   world:reach(road:closed())
   local list = world:read(old, "apps.keys", 0)
@@ -167,6 +187,86 @@ local function alter(t, at, group, list)
     t.ok(not one.err, one.err)
   end
 end
+
+--- Where each offset of `old`'s partition lies on `new`, by the records of both:
+-- at the same record, or the next one there is, or the end.
+local function places_of(world, topic)
+  local places, there = {}, world:read(world.new, topic, 0)
+  local function up_to(offset, place)
+    for n = #places + 1, offset + 1 do places[n] = place end
+  end
+  for index, one in ipairs((world:read(world.old, topic, 0))) do
+    up_to(one.offset, there[index].offset)
+  end
+  up_to(world:ends(world.old, topic, 0).stop, world:ends(world.new, topic, 0).stop)
+  return places
+end
+
+local ROWS, CUT, HEAD = 100000, 40, 10
+local SHAPES = {
+  csv = { head = "sink,topic,partition,pos,note\n",
+    row = '%d,apps.moved,0,%s,"kept, as ""it"" is"\n',
+    words = { "--rows", "csv", "--offset-field", "pos" } },
+  json = { head = "", row = '{"id":%d,"at":{"t":"apps.moved","p":0,"o":%s},"x":[1]}\n',
+    none = "null", words = { "--rows", "json", "--topic-field", "at.t",
+      "--partition-field", "at.p", "--offset-field", "at.o" } },
+}
+
+--- Positions of a sink by the hundred thousand, each told exactly or not at all.
+local function translate_rows(t, world, kind, places)
+  local shape, rows, wanted, without = SHAPES[kind], {}, {}, 0
+  for n = 1, ROWS do
+    local offset = n * 7919 % (#places + 50)
+    local place = offset >= CUT and places[offset + 1]
+    without = without + (place and 0 or 1)
+    rows[n] = shape.row:format(n, offset)
+    wanted[n] = shape.row:format(n, place or shape.none or "")
+  end
+  local done = t.ok(sys.run { args = { sys.executable(), "translate", "road",
+    "--state", world.state, table.unpack(shape.words) },
+    input = shape.head .. table.concat(rows) })
+  local row = shape.head == "" and 1 or 0
+  for line in done.stdout:gmatch "[^\n]*\n" do
+    if line ~= (wanted[row] or shape.head) then t.equal(line, wanted[row]) end
+    row = row + 1
+  end
+  t.equal(row, ROWS + 1, "rows")
+  t.equal(done.code, 1)
+  t.match(done.stderr, ("%d rows translated exactly; without a place: "):format(
+    ROWS - without))
+  t.match(done.stderr, "row %d+: ")
+end
+
+test("positions kept elsewhere: rows by the hundred thousand", function(t)
+  local world <close> = world_of.new(t)
+  local old, new = world.old, world.new
+  world:create(old, { { name = "apps.moved" } })
+  world:make_mapped "apps.moved"
+  for n = 0, 9 do
+    world:append(old, world.records("apps.moved", 0, n * 100, 100),
+      { transaction = n % 3 == 2 and "abort" or "commit" })
+  end
+  local function cut(at, before)
+    for _, one in ipairs(t.ok(at:client("write"):delete_records {
+      { topic = "apps.moved", partition = 0, before = before } })) do
+      t.ok(not one.err, one.err)
+    end
+  end
+  cut(old, HEAD)
+  local road = world:bridge { topics = { "apps.*" } }
+  world:reach(road:open())
+  world:settle(road)
+  t.equal(world:kinds(road)["apps.moved/0"], "mapped")
+  local places = places_of(world, "apps.moved")
+  cut(new, places[CUT + 1])
+  world:reach(road:closed())
+  for kind in pairs(SHAPES) do translate_rows(t, world, kind, places) end
+  local said = t.ok(sys.run { sys.executable(), "translate", "road", "--state",
+    world.state, "apps.moved/0/3", "apps.moved/0/" .. CUT - 1 })
+  t.equal(said.code, 1)
+  t.match(said.stdout, "below the log start: copying began at offset " .. HEAD)
+  t.match(said.stdout, "removed on the other side")
+end)
 
 test("carry_offsets refuses what is not proven", function(t)
   local world <close> = world_of.new(t)

@@ -80,6 +80,12 @@ function M.new(spec)
   }, M)
 end
 
+--- What the library's other rooms use of it, and no script may: who writes into
+-- the bridge's topic decides what engines do.
+M._hidden = { cluster = true, engine_line = true, home = true, hurry = true,
+  ledger = true, legs = true, name_on = true, open_ledger = true, say = true,
+  side_of = true, source_name = true, topic = true, wire = true }
+
 --- The cluster at the other end.
 function M:other(cluster)
   return self:side_of(cluster) == "from" and self.to or self.from
@@ -223,35 +229,36 @@ function M:writer_is(topics, cluster)
   end)
 end
 
-local function deferred(title, read)
-  return function(self, options)
-    options = options or {}
-    local steady = options.steady and answer.ms(options.steady)
-    return question.defer(("%s: %s"):format(self.name, title(options)),
-      function()
-        context.live(self.name)
-        return read(self, options)
-      end, steady)
-  end
+--- A question about the bridge; `options.steady` says how long it must hold.
+local function ask(self, title, options, read)
+  local steady = options and options.steady and answer.ms(options.steady)
+  return question.defer(("%s: %s"):format(self.name, title), function()
+    context.live(self.name)
+    return read(options or {})
+  end, steady)
 end
 
 --- Records the copy is behind its writers, all partitions together.
 -- `road:lag { at_most = 100, steady = "2m" }`
-M.lag = deferred(function(options)
-  return "lag at most " .. tostring(options.at_most)
-end, function(...) return readings.lag(...) end)
+function M:lag(options)
+  return ask(self, "lag at most " .. tostring(options and options.at_most),
+    options, function(given) return readings.lag(self, given) end)
+end
 
 --- Are all topics on both sides, shaped alike?
-M.same_topics = deferred(function() return "the same topics" end,
-  function(...) return readings.same_topics(...) end)
+function M:same_topics(options)
+  return ask(self, "the same topics", options,
+    function(given) return readings.same_topics(self, given) end)
+end
 
 --- Is every record on both sides the same? Compares everything.
 -- `road:same_records { sample = "1%" }` compares a share of them, and says so.
-M.same_records = deferred(function(options)
-  return options.sample and ("the same records (a sample of %s)")
-    :format(tostring(options.sample)) or "the same records"
-end,
-  function(...) return verify.same_records(...) end)
+function M:same_records(options)
+  local sample = options and options.sample
+  return ask(self, sample and ("the same records (a sample of %s)"):format(
+    tostring(sample)) or "the same records", options,
+    function(given) return verify.same_records(self, given) end)
+end
 
 --- Have the writers of `topics` stopped? Over `options.still` (default 1s) no
 -- log end and no producer moves, and no transaction is open; who still writes is
@@ -260,9 +267,7 @@ end,
 function M:fence(topics, options)
   local list = names.list(topics)
   local still = options and options.still and answer.ms(options.still)
-  return question.defer(("%s: nobody writes %s"):format(self.name,
-    table.concat(list, ", ")), function()
-    context.live(self.name)
+  return ask(self, "nobody writes " .. table.concat(list, ", "), nil, function()
     local book, why = self:open_ledger()
     if not book then return nil, why end
     return turning.fence(self, book, list, still)
@@ -341,8 +346,8 @@ end
 --- Makes `options.writer` the writing side of `topics`.
 function M:turn(topics, options) return turning.turn(self, topics, options) end
 
---- The goals `road:open {}` and `road:closed()`. With `as`, the engine logs in
--- to the source as somebody else than the run does.
+--- The goal `road:open {}`: what is written on one side is copied to the other.
+-- With `as`, the engine logs in to the source as somebody else than the run does.
 function M:open(options)
   return require "runbook.goal".make(require "mirror.goal_open",
     { bridge = self, as = options and options.as })
@@ -368,6 +373,8 @@ function M:handed_back()
     { bridge = self })
 end
 
+--- The goal `road:closed()`: nothing is copied any more, and what was borrowed is
+-- given back.
 function M:closed()
   return require "runbook.goal".make(require "mirror.goal_closed",
     { bridge = self })

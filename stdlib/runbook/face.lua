@@ -26,9 +26,15 @@ function M.from_script(level)
   return info ~= nil and scripts[place.source_of(info.func)] == true
 end
 
---- Names that lead to raw handles: not for scripts.
+--- Names that lead to raw handles: not for scripts. A class may have more of its
+-- own, in `_hidden`.
 local HIDDEN = { client = true, close = true, known_clusters = true, new = true,
   strimzi = true }
+
+local function is_hidden(inner, name)
+  local own = inner._hidden
+  return HIDDEN[name] or type(own) == "table" and own[name] or false
+end
 
 local function copy(value)
   if type(value) ~= "table" or getmetatable(value) then return value end
@@ -104,7 +110,7 @@ function M.names(object)
   local function add(from)
     for name in next, from do
       if type(name) == "string" and name:sub(1, 1) ~= "_" and not seen[name]
-        and not HIDDEN[name] then
+        and not is_hidden(inner, name) then
         seen[name] = true
         names[#names + 1] = name
       end
@@ -131,7 +137,8 @@ local function unknown(object, name)
 end
 
 local function script_index(object, inner, guarded, name)
-  if type(name) == "string" and name:sub(1, 1) == "_" or HIDDEN[name] then
+  if type(name) == "string" and name:sub(1, 1) == "_"
+    or is_hidden(inner, name) then
     return unknown(object, name)
   end
   local value = inner[name]

@@ -48,6 +48,10 @@ test("private fields and raw handles are not there", function(t)
   for _, name in ipairs { "_clients", "_client", "client", "close", "new" } do
     t.equal(raised(t, "return source." .. name).code, "E0104", name)
   end
+  for _, name in ipairs { "say", "wire", "topic", "home" } do
+    t.equal(raised(t, "return road:" .. name .. "()").code, "E0104", name)
+  end
+  t.equal(run(t, "return road.name"), "road")
 end)
 
 test("a failure of the world is raised as the err it is", function(t)

@@ -34,7 +34,7 @@ Workload.__tostring = function(self) return "workload " .. self.name end
 ---@field size? fun(w, known: integer|false, cluster): integer?, tranship.Err?  of one that runs in copies: how many to start
 ---@field stop fun(w, cluster, within_ms: integer): any, tranship.Err?
 ---@field others? fun(w, cluster): string[]  who else may start, stop or size it
----@field unready? fun(w, cluster): string?, boolean|tranship.Err?  why its copies are not ready; true: waiting helps no more
+---@field unready? fun(w, cluster, brief?): string?, boolean|tranship.Err?  why its copies are not ready; true: waiting is no use
 ---@field last_words? fun(w, cluster): string  what it said last, for messages
 
 ---@class tranship.Running
@@ -203,8 +203,9 @@ function Workload:stopped_on(cluster)
 end
 
 --- One look at whether it works: alive; the group stable with every partition
--- assigned; for a writer without a group, records appended since `before`.
-local function at_work(self, cluster, before)
+-- assigned; for a writer without a group, records appended since `before`. Why
+-- not is told at length only without `brief`.
+local function at_work(self, cluster, before, brief)
   local status, why = self._driver.status(self, cluster)
   if not status then return nil, why end
   if not status.running then
@@ -215,7 +216,7 @@ local function at_work(self, cluster, before)
   end
   local late, final
   if self._driver.unready then
-    late, final = self._driver.unready(self, cluster)
+    late, final = self._driver.unready(self, cluster, brief)
     if not late and final then return nil, final end
   end
   if late then
@@ -250,10 +251,11 @@ function Workload:ready(given)
       local before, why = groups.ends(cluster, self.writes or {})
       if not before then return nil, why end
       while true do
+        local is_last = task.now() >= until_ms
         local answer
-        answer, why = at_work(self, cluster, before)
+        answer, why = at_work(self, cluster, before, not is_last)
         if not answer then return nil, why end
-        if answer.ok or answer.final or task.now() >= until_ms then
+        if answer.ok or answer.final or is_last then
           answer.final = nil
           return answer
         end

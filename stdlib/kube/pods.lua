@@ -133,6 +133,27 @@ function M.trouble(kube, owner, list)
   end
 end
 
+--- Which containers work and are not ready, and what they said last: what is to
+-- be told when nothing more is known to be wrong.
+---@async
+---@return string?
+function M.not_ready(kube, list)
+  for _, pod in ipairs(list) do
+    for _, one in ipairs(pod.status and pod.status.containerStatuses or {}) do
+      if not one.ready and one.state and one.state.running then
+        return ("pod %s, container %s: it runs and is not ready (its readiness "
+          .. "probe)%s"):format(pod.metadata.name, one.name,
+          M.last_words(kube, pod, one.name))
+      end
+    end
+    if not pod.spec.nodeName then
+      local seen = object.condition(pod, "PodScheduled")
+      return ("pod %s: it has no node yet%s"):format(pod.metadata.name,
+        seen and seen.message and ": " .. seen.message or "")
+    end
+  end
+end
+
 -- Who else sets its size. ------------------------------------------------------
 
 local GITOPS = {

@@ -169,6 +169,36 @@ test("a pod that ends: its code and its last words are the error", function(t)
   let_go()
 end)
 
+test("pods that never get ready: what they say, where a step's time ends", function(t)
+  local mute = deployment("unready", { "/bin/sh", "-c",
+    "echo still looking for my partner; trap 'exit 0' TERM; while :; do sleep 0.1; done" })
+  mute.spec.template.metadata.annotations = { ["process-pods/ready-after"] = "never" }
+  world:apply(mute)
+  local dir = t.ok(sys.temporary_folder "tranship-unready")
+  t.ok(sys.write_file(dir .. "/b.lua", ([[
+runbook "unready" { version = "1" }
+local here = kubernetes "here" { kubeconfig = "%s" }
+local one = cluster "old" { bootstrap = "%s", on = here }
+local app = workload "unready" { deployment = { "unready", size = 1 } }
+local up = goal "{app} is up" {
+  takes = { a.workload "app", a.cluster "on" },
+  check = function(g) return g.app:runs_on(g.on) end,
+  apply = function(g) g.app:start { on = g.on } end,
+  undo = function(g) g.app:stop { on = g.on } end,
+}
+step "Start it" { ensure = up { app, one }, timeout = "12s", on_failure = "undo this" }
+]]):format(world.kubeconfig, node.address)))
+  local done = t.ok(sys.run { args = { sys.executable(), "run", "b.lua", "--yes" }, cwd = dir })
+  sys.run { "rm", "-rf", dir }
+  t.equal(done.code, 5, done.stdout .. done.stderr)
+  t.match(done.stderr, "unready on old: 0 of 1 pods are ready: pod unready%-[%w-]+, "
+    .. "container main: it runs and is not ready .*still looking for my partner.*"
+    .. "not done within 12s")
+  t.equal(pods "unready", "")
+  t.equal(world:get("deployment", "unready").spec.replicas, 0)
+  let_go()
+end)
+
 test("a Secret that is missing, a kind that is not there", function(t)
   world:apply(deployment("lost", { "/bin/sleep", "60" }, { template = {
     metadata = { labels = { app = "lost" } }, spec = { containers = { {

@@ -15,6 +15,7 @@ local M = { name = "deployment" }
 local KINDS = { Deployment = "deployments", StatefulSet = "statefulsets" }
 local LOOK_AGAIN_MS = 300
 local START_MS = 300000
+local TELL_MS = 3000
 local STUCK_MS = 5000     -- what keeps a pod from starting may pass in that time
 local TRIES = 8           -- of a change that meets another one
 
@@ -135,10 +136,11 @@ local function scale(w, cluster, to)
 end
 
 --- Why it is not ready, as a text; nil when it is. With `final`, waiting helps
--- no more.
+-- no more; with `brief`, nobody's log is read for it.
 ---@async
+---@param brief? boolean
 ---@return string?|nil, boolean|tranship.Err? final
-function M.unready(w, cluster)
+function M.unready(w, cluster, brief)
   local object, why = read(w, cluster)
   if not object then return nil, why end
   local size = object.spec.replicas or 1
@@ -147,29 +149,35 @@ function M.unready(w, cluster)
   local list
   list, why = pods.of(kube_of(w, cluster), object)
   if not list then return nil, why end
-  local trouble = pods.trouble(kube_of(w, cluster), object, list)
+  local kube = kube_of(w, cluster)
+  local trouble = pods.trouble(kube, object, list)
+  local text = trouble or not brief and pods.not_ready(kube, list)
   return ("%d of %d pods are ready%s"):format(math.max(count, 0), size,
-    trouble and ": " .. trouble or ""), trouble ~= nil
+    text and ": " .. text or ""), trouble ~= nil
 end
 
 --- Waits until all pods are ready; what lasts for a while ends the wait.
 local function wait_ready(w, cluster)
-  local until_ms, stuck_ms = task.now() + START_MS, nil
+  local until_ms, tell_ms = task.now() + START_MS, task.now() + TELL_MS
+  local stuck_ms
   while true do
-    local text, final = M.unready(w, cluster)
+    local late = task.now() >= until_ms
+    local text, final = M.unready(w, cluster, not late and task.now() < tell_ms)
     if not text then
       if final then return nil, final end
       return true
     end
-    context.progress("%s on %s: %s", w.name, cluster.name, text)
     stuck_ms = final and (stuck_ms or task.now()) or nil
-    local late = task.now() >= until_ms
     if late or stuck_ms and task.now() - stuck_ms > STUCK_MS then
       return nil, err.new {
         kind = late and "timeout" or "unavailable", origin = "workload",
         message = ("%s does not start on %s: %s"):format(w.name, cluster.name,
           text),
       }
+    end
+    if task.now() >= tell_ms then
+      context.progress("%s on %s: %s", w.name, cluster.name, text)
+      tell_ms = task.now() + TELL_MS
     end
     task.sleep(LOOK_AGAIN_MS)
   end

@@ -74,6 +74,13 @@ function cases.proxies(t, world, weather)
   local before = weather.tunnels()
   check(through:get("ns", "default"))
   t.equal(weather.tunnels(), before + 1, "tunnels")
+  -- HTTP/2: forty requests at once, and a watch, go through that one connection.
+  local watch <close> = check(through:watch("cm", { labels = "proxied" }))
+  local many = {}
+  for i = 1, 40 do many[i] = function() return through:get("ns", "default") end end
+  t.equal(#check(task.together(many)), 40)
+  t.ok(check(watch:next(LONG_MS)))
+  t.equal(weather.tunnels(), before + 1, "tunnels of all")
   ca["proxy-url"] = "http://127.0.0.1:9"
   local nowhere <close> = client(world, "nowhere", world.server, ca)
   local none, why = nowhere:_send("read", { path = "/api", doing = "look",

@@ -285,6 +285,33 @@ test("the laws of `secret_copied`, from one platform to another", function(t)
   end)
 end)
 
+local COPY = [[
+runbook "copied" { version = "1" }
+local from = kubernetes "ocp3" { kubeconfig = "%s" }
+local to   = kubernetes "ocp4" { kubeconfig = "%s", namespace = "there" }
+step "Carry the user" { ensure = to:secret_copied { "carried", from = from } }
+]]
+
+test("a copied Secret passes no disk, and no output", function(t)
+  local word = "carried-word-that-nobody-may-read"
+  world:kubectl("create", "secret", "generic", "carried", "--from-literal=password=" .. word)
+  local dir = t.ok(sys.temporary_folder "tranship-copied")
+  t.ok(sys.write_file(dir .. "/b.lua", COPY:format(world.kubeconfig, world.kubeconfig)))
+  local said = ""
+  for _, words in ipairs { { "plan", "b.lua" }, { "run", "b.lua", "--yes", "-o", "jsonl" } } do
+    local done = t.ok(sys.run { args = { sys.executable(), table.unpack(words) }, cwd = dir })
+    t.equal(done.code, 0, done.stdout .. done.stderr)
+    said = said .. done.stdout .. done.stderr
+  end
+  t.equal(world:get("secret", "carried", "there").data.password, sys.base64(word))
+  t.match(said, "carried")
+  local found = t.ok(sys.run { "grep", "-rlE", word .. "|" .. sys.base64(word):sub(1, 30), dir })
+  t.equal({ found.code, found.stdout }, { 1, "" }, "files that hold it")
+  t.ok(#t.ok(sys.run { "find", dir, "-name", "journal.jsonl" }).stdout > 0)
+  t.ok(not said:find(word, 1, true) and not said:find(sys.base64(word):sub(1, 30), 1, true))
+  sys.run { "rm", "-rf", dir }
+end)
+
 test("everything ends", function()
   operators:stop()
   world:stop()

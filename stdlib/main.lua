@@ -38,8 +38,14 @@ local function help()
   for _, command in ipairs(commands) do
     lines[#lines + 1] = ("  %-9s %s"):format(command[1], command[2])
   end
-  lines[#lines + 1] = ""
-  lines[#lines + 1] = "tranship COMMAND --help says more; tranship --version."
+  lines[#lines + 1] = [[
+
+Exit codes: 0 done, or nothing to do; 1 stopped at something that failed or
+differs; 2 there are changes (plan --exit-code); 3 command line, script or
+parameters wrong; 4 refused before acting; 5 undone; 6 waits for somebody;
+7 needs a human: in doubt, or something is owed; 130 killed.
+
+tranship COMMAND --help says more; tranship --version.]]
   sys.out(table.concat(lines, "\n") .. "\n")
   return 0
 end

@@ -1,4 +1,4 @@
---- tranship explain: what a code, a word or a field means, with an example.
+--- tranship explain: what a code, a word, a field, a goal or a question means.
 
 local sys = require "vm.sys"
 
@@ -6,12 +6,14 @@ local EXIT_OK, EXIT_WRONG = 0, 3
 
 local M = {
   name = "explain",
-  summary = "Explain an error code, or a word of runbooks.",
-  usage = "tranship explain [CODE|WORD[.FIELD]]",
+  summary = "Explain an error code, a word of runbooks, a goal or a question.",
+  usage = "tranship explain [CODE|WORD[.FIELD]|GOAL|QUESTION]",
   examples = {
     "tranship explain E0310",
     "tranship explain step",
     "tranship explain step.on_failure",
+    "tranship explain bridge       its fields, and what can be asked of one",
+    "tranship explain shaped_like",
     "tranship explain              list everything",
   },
   options = {},
@@ -55,6 +57,8 @@ function M.word_page(name, field_name)
       end
     end
   end
+  local asked = not field_name and require "runbook.offers".of(name) or {}
+  table.move(asked, 1, #asked, #lines + 1, lines)
   return found and table.concat(lines, "\n") .. "\n" or nil
 end
 
@@ -75,6 +79,8 @@ local function everything()
       end
     end
   end
+  lines[#lines + 1] = "\ngoals and questions, each with a page of its own: see "
+    .. "bridge, cluster, kubernetes, workload"
   return table.concat(lines, "\n") .. "\n"
 end
 
@@ -88,7 +94,11 @@ function M.page(what)
   local word, field = what:match "^([%w_]+)%.?([%w_]*)$"
   page = word and M.word_page(word, field ~= "" and field or nil)
   if page then return page end
-  local names = {}
+  local offers = require "runbook.offers"
+  local method = what:match "([%w_]+)$" -- also of "road:lag", "bridge.lag"
+  page = method and offers.page(method, field_line)
+  if page then return page end
+  local names = offers.names()
   for name in next, (require "runbook.schema".words) do names[#names + 1] = name end
   for code in next, codes.all() do names[#names + 1] = code end
   table.sort(names)

@@ -194,13 +194,15 @@ return {
     { name = "prefix", kind = "value", value = "TEXT",
       help = "put before topics' names on the target" },
     { name = "offsets", kind = "value", value = "KIND",
-      choices = specs.OFFSETS, help = "the target's offsets" },
+      choices = specs.OFFSETS,
+      help = "same as the source's, or mapped; auto: the same where it can be" },
     { name = "configs", kind = "value", value = "KIND",
-      choices = specs.CONFIGS, help = "settings of topics" },
+      choices = specs.CONFIGS,
+      help = "topics' settings: copied when they are made (the default), or followed" },
     { name = "acls", kind = "value", value = "KIND", choices = specs.ACLS,
-      help = "the source's ACLs" },
+      help = "the source's ACLs (default none)" },
     { name = "secrets-on-stdin", kind = "flag",
-      help = "they come from the run that starts this (place.launch)" },
+      help = "for a run that starts this: it hands the secrets over" },
     { name = "open", kind = "flag",
       help = "open the bridge again, as described here" },
     { name = "memory", kind = "value", value = "SIZE",
@@ -208,7 +210,8 @@ return {
     { name = "rate", kind = "value", value = "RATE",
       help = "bytes read per time at most, such as 20MiB/s" },
     { name = "metrics", kind = "value", value = "HOST:PORT",
-      help = "Prometheus' /metrics, /healthz, /readyz; or off" },
+      help = "Prometheus' /metrics, /healthz, /readyz; or off "
+        .. "(default a free port of 127.0.0.1, told in the log)" },
     { name = "group", kind = "flag",
       help = "one of several engines: divide the partitions" },
     { name = "once", kind = "flag",
@@ -220,4 +223,25 @@ return {
       choices = { "text", "json" }, help = "how to tell it" },
   },
   run = run,
+  more_help = function()
+    return [[
+
+The configuration, of which only the clusters are needed; secrets stand in it as
+references, "file:PATH" or "env:NAME":
+  { "format": 1, "name": "event-bus",
+    "from": { "name": "old", "bootstrap": "old:9093", "ca": "file:ca.pem",
+      "login": { "kind": "scram", "user": "mirror", "password": "env:OLD_PASSWORD" } },
+    "to": { "name": "new", "bootstrap": "new:9093", "ca": "file:ca.pem",
+      "login": { "kind": "certificate", "cert": "file:me.pem", "key": "file:me.key" } },
+    "topics": ["apps.*"], "except": ["apps.tmp.*"], "names": { "prefix": "blue." },
+    "offsets": "auto", "configs": "followed", "acls": "copied", "memory": "64MiB",
+    "rate": "20MiB/s", "metrics": "127.0.0.1:9404", "group": true }
+Other logins: { "kind": "plain", "user", "password" } and { "kind": "token",
+"command": ["get-token", "--audience", "kafka"] }.
+
+TERM ends it in order, with 0. It ends with 1 when it cannot go on, or when
+partitions have stopped (--once), with 3 when it is told something wrong, and
+with 4 when it may not begin: the bridge is another one, or is copied here already.
+]]
+  end,
 }

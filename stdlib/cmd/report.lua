@@ -26,7 +26,7 @@ end
 
 return {
   name = "report",
-  summary = "write the report of a run: one HTML page, no network needed",
+  summary = "Write the report of a run: one HTML page, no network needed.",
   usage = "tranship report RUN [--out FILE]",
   examples = {
     "tranship report 7f3a                     write it, print its path",

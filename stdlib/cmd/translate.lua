@@ -55,6 +55,16 @@ local M = {
   }, bridges.options, flags.loading),
 }
 
+function M.more_help()
+  return [[
+
+An answer is exact, or says why there is none: not mirrored yet, below the log
+start, a foreign record, removed on the other side. Rows keep everything but the
+position, which is empty (null in JSON) where there is no exact one; then it ends
+with 1. Nothing is written to a cluster.
+]]
+end
+
 local function position_of(word)
   local topic, partition, offset = word:match "^(.+)/(%d+)/(%d+)$"
   return topic and { topic = topic, partition = math.tointeger(partition),

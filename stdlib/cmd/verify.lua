@@ -16,7 +16,7 @@ local M = {
   examples = {
     "tranship verify data event-bus             every record of both clusters",
     "tranship verify data bus.lua --sample 1%   slices of them, and says so",
-    "tranship verify certificates 7f3a     the positions a run carried",
+    "tranship verify certificates 7f3a          the positions a run carried",
     "tranship verify certificates 7f3a -o json",
   },
   options = flags.join({
@@ -129,6 +129,16 @@ local function data(opts, name)
   bridge.to:close()
   if not ran then error(code, 0) end
   return code
+end
+
+function M.more_help()
+  return [[
+
+Nothing is written. `data` may run beside live traffic: it compares what the copy
+held when it began, topics that are compacted by the last value of each key, and
+names what retention has removed on one side. It ends with 1 when something
+differs or a certificate is broken.
+]]
 end
 
 local VERBS = { data = data, certificates = certificates }

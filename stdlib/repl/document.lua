@@ -3,32 +3,14 @@
 
 local face = require "runbook.face"
 local kinds = require "runbook.kinds"
+local offers = require "runbook.offers"
 local schema = require "base.schema"
 local show = require "repl.show"
 local words = require "runbook.schema".words
 
 local M = {}
 
---- The comment above a function, first sentence only.
-local function sentence(f)
-  local read = require "vm.host".source
-  local info = debug.getinfo(f, "S")
-  local path = info.source:match "^[=@]stdlib/(.*)$"
-  local text = path and read(path)
-  if not text then return nil end
-  local lines = {}
-  for line in (text .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = line end
-  local first = info.linedefined
-  while first > 1 and lines[first - 1]:find "^%s*%-%-" do first = first - 1 end
-  local words_found = {}
-  for i = first, info.linedefined - 1 do
-    local part = lines[i]:match "^%s*%-%-%-?%s?(.*)$"
-    if part:find "^@" then break end
-    words_found[#words_found + 1] = part
-  end
-  local comment = table.concat(words_found, " "):gsub("%s+", " ")
-  return comment ~= "" and (comment:match "^(.-[^%.]%.)%s" or comment) or nil
-end
+local function sentence(f) return offers.sentence(offers.comment(f)) end
 
 local function describe_function(name, f)
   local info = debug.getinfo(f, "S")

@@ -180,7 +180,8 @@ function M.find_run(name)
   local ids = runs.ids(root)
   if #ids == 1 then return runs.folder(root, ids[1]) end
   return nil, err.new { kind = "usage",
-    message = #ids == 0 and "there is no run under " .. root
+    message = #ids == 0 and ("there is no run under %s: `tranship run FILE` "
+      .. "begins one, and --state names another folder"):format(root)
       or "which run? there are " .. table.concat(ids, ", ") }
 end
 

@@ -189,6 +189,15 @@ static void codes_have_kinds(void **state) {
     assert_int_equal(err.retriable, cases[i].retriable);
     assert_string_equal(err.origin, "kafka");
   }
+  tsh_err err = {0};
+  tsh_kafka__fail(&err, RD_KAFKA_RESP_ERR__TRANSPORT,
+                  "a:1: Connect to ipv4#1.2.3.4:1 failed: Connection refused "
+                  "(after 3ms in state CONNECT, 7 identical error(s) "
+                  "suppressed)");
+  assert_string_equal(err.message, "a:1: Connect to ipv4#1.2.3.4:1 failed: "
+                                   "Connection refused (TRANSPORT)");
+  tsh_kafka__fail(&err, RD_KAFKA_RESP_ERR__TRANSPORT, "ends (after all)");
+  assert_string_equal(err.message, "ends (after all) (TRANSPORT)");
 }
 
 static void a_call_ends_when_its_handle_is_closed(void **state) {

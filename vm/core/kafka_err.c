@@ -107,12 +107,21 @@ static const meaning *find(int code) {
   return NULL;
 }
 
+/* Without what librdkafka adds about itself: "(after 3ms in state CONNECT,
+ * 7 identical error(s) suppressed)". */
+static int length_of(const char *text) {
+  const char *more = strstr(text, " (after ");
+  return (int)(more && strstr(more, "ms in state ") ? (size_t)(more - text)
+                                                    : strlen(text));
+}
+
 int tsh_kafka__fail(tsh_err *err, rd_kafka_resp_err_t code, const char *text) {
   const meaning *m = find(code);
   const char *name = rd_kafka_err2name(code);
-  int kind = tsh_err_set(err, m ? m->kind : TSH_IO, "kafka", code, "%s (%s)",
-                         text && *text ? text : rd_kafka_err2str(code),
-                         *name == '_' ? name + 1 : name);
+  if (text == NULL || *text == '\0')
+    text = rd_kafka_err2str(code);
+  int kind = tsh_err_set(err, m ? m->kind : TSH_IO, "kafka", code, "%.*s (%s)",
+                         length_of(text), text, *name == '_' ? name + 1 : name);
   if (err)
     err->retriable = m && m->retriable;
   return kind;

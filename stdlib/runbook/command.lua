@@ -166,10 +166,13 @@ function M.refused(why, next_command)
 end
 
 --- The same of a command about a run: its state is next, or, where the run is
--- not known, which runs there are.
+-- not known, which runs there are; where there is none, a run.
 function M.refused_run(why, folder)
-  return M.refused(why, "tranship status" .. (folder and " " .. folder.id
-    or ""))
+  local next_command = "tranship status" .. (folder and " " .. folder.id or "")
+  if not folder and #runs.ids(state_folder.dir()) == 0 then
+    next_command = "tranship run FILE, or the same with --state DIR"
+  end
+  return M.refused(why, next_command)
 end
 
 --- Finds the run a command names, or the only one there is.
@@ -180,8 +183,7 @@ function M.find_run(name)
   local ids = runs.ids(root)
   if #ids == 1 then return runs.folder(root, ids[1]) end
   return nil, err.new { kind = "usage",
-    message = #ids == 0 and ("there is no run under %s: `tranship run FILE` "
-      .. "begins one, and --state names another folder"):format(root)
+    message = #ids == 0 and "there is no run under " .. root
       or "which run? there are " .. table.concat(ids, ", ") }
 end
 

@@ -75,6 +75,15 @@ test("run: scripts and parameters that are wrong are 3", function(t)
   t.equal(#runs.ids(other.root), 0)
 end)
 
+test("where there is no run, a run is next", function(t)
+  local at <close> = bench(PLAIN)
+  for _, words in ipairs { { "resume" }, { "undo" }, { "resume", "7f3a" } } do
+    local said = at:call(table.unpack(words))
+    t.equal(said.code, 4)
+    t.match(said.stderr, "next:  tranship run FILE, or the same with %-%-state DIR\n")
+  end
+end)
+
 test("a refusal ends with what to type next", function(t)
   local at <close> = bench(PLAIN)
   at:call("run", at.book, "--yes", "-p", "yes=false")

@@ -14,6 +14,10 @@ local SETTINGS = {
   "log.initial.task.delay.ms=500",
 }
 
+--- What may be allowed or denied on a topic.
+local OPERATIONS = { "all", "read", "write", "create", "delete", "alter",
+  "describe", "describe_configs", "alter_configs" }
+
 local function own(t, at, name)
   local found = t.ok(at:client("read"):configs("topic", { name }))
   local set = {}
@@ -82,8 +86,9 @@ end
 local function keys(t, at)
   local set = {}
   for _, one in ipairs(t.ok(at:client("read"):acls {})) do
-    set[("%s %s %s %s %s %s"):format(one.permission, one.principal,
-      one.operation, one.resource_type, one.pattern, one.name)] = true
+    set[("%s %s %s %s %s %s%s"):format(one.permission, one.principal,
+      one.operation, one.resource_type, one.pattern, one.name, one.host == "*"
+      and "" or " from " .. one.host)] = true
   end
   return set
 end
@@ -93,7 +98,11 @@ local function acls_follow(t, world)
   local wanted = { "allow User:a write topic literal apps.a",
     "deny User:b read topic prefixed apps.", "allow User:a read group literal g",
     "allow User:a write transactional_id prefixed tx-",
-    "allow User:a describe cluster literal kafka-cluster" }
+    "allow User:a describe cluster literal kafka-cluster",
+    "allow User:a read topic literal apps.a from 10.0.0.7" }
+  for _, operation in ipairs(OPERATIONS) do
+    wanted[#wanted + 1] = ("deny User:all %s topic literal *"):format(operation)
+  end
   world:await("ACLs follow", function()
     local there = keys(t, world.new)
     for _, one in ipairs(wanted) do
@@ -105,20 +114,27 @@ local function acls_follow(t, world)
   end, 90000)
 end
 
-local function acl(resource_type, name, pattern, principal, operation, permission)
+local function acl(resource_type, name, pattern, principal, operation,
+  permission, host)
   return { resource_type = resource_type, name = name, pattern = pattern,
-    principal = principal, host = "*", operation = operation,
+    principal = principal, host = host or "*", operation = operation,
     permission = permission }
 end
 
 local function make_acls(t, world)
+  local every = {}
+  for i, operation in ipairs(OPERATIONS) do
+    every[i] = acl("topic", "*", "literal", "User:all", operation, "deny")
+  end
   for at, list in pairs { [world.old] = {
+    acl("topic", "apps.a", "literal", "User:a", "read", "allow", "10.0.0.7"),
     acl("topic", "apps.a", "literal", "User:a", "write", "allow"),
     acl("topic", "other", "literal", "User:a", "read", "allow"),
     acl("topic", "apps.", "prefixed", "User:b", "read", "deny"),
     acl("group", "g", "literal", "User:a", "read", "allow"),
     acl("transactional_id", "tx-", "prefixed", "User:a", "write", "allow"),
     acl("cluster", "kafka-cluster", "literal", "User:a", "describe", "allow"),
+    table.unpack(every),
   }, [world.new] = {
     acl("topic", "apps.a", "literal", "User:mine", "read", "allow"),
   } } do

@@ -227,6 +227,23 @@ test("a StatefulSet is one too", function(t)
   let_go()
 end)
 
+test("a hundred pods at once, which kwok plays", function(t)
+  kube.with(function(crowded)
+    crowded:apply { { apiVersion = "v1", kind = "Node",
+      metadata = { name = "kwok-0", labels = { type = "kwok" } } } }
+    local crowd = deployment("crowd", { "none" })
+    crowd.spec.template.spec.nodeName = "kwok-0" -- nobody schedules here
+    crowded:apply(crowd)
+    local there <close> = kubernetes.new { name = "there", kubeconfig = crowded.kubeconfig }
+    local one <close> = cluster_of { name = "old", bootstrap = node.address, on = there }
+    local w = workload.new { name = "crowd", deployment = { "crowd", size = 100 } }
+    t.ok(w:start { on = one })
+    t.equal(crowded:get("deployment", "crowd").status.readyReplicas, 100)
+    t.ok(w:stop { on = one, within = "2m" })
+    t.equal(crowded:kubectl("get", "pods", "-o", "name"), "")
+  end, { parts = { "etcd", "apiserver", "manager", "kwok" } })
+end)
+
 test("a pod that will not end is named", function(t)
   local stubborn = deployment("stubborn", { "/bin/sh", "-c",
     "trap '' TERM; while :; do sleep 1; done" })

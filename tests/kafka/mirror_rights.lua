@@ -147,6 +147,35 @@ local function engine_names(t, world, road)
   world:reach(road:closed())
 end
 
+local ALONE = [[{ "format": 1, "name": "alone", "topics": ["monitor.*"],
+  "from": { "bootstrap": "%s", "login": { "kind": "plain", "user": "carol",
+    "password": "env:CAROLS_WORD" } },
+  "to": { "bootstrap": "%s", "login": { "kind": "plain", "user": "carol",
+    "password": "file:%s/word" } } }]]
+
+--- `tranship mirror` by itself, its secrets from environment and file: they are
+-- enough for it, and told nowhere.
+local function alone(t, world, on)
+  change(t, world.new, "create_acls", shipped(t))
+  world:append(world.old, world.records("monitor.a", 0, 0, 100))
+  t.ok(sys.write_file(on.dir .. "/word", "carol-pw\n", { mode = 384 }))
+  t.ok(sys.write_file(on.dir .. "/alone.json", ALONE:format(
+    on.old.sasl_plaintext, on.new.sasl_plaintext, on.dir)))
+  local state = on.dir .. "/state"
+  local function mirror(env)
+    return t.ok(sys.run { stdin = "null", env = env, args = { sys.executable(),
+      "mirror", "--config", on.dir .. "/alone.json", "--once", "--state", state } })
+  end
+  local done = mirror {}
+  t.equal(done.code, 3, done.stderr)
+  t.match(done.stderr, "login.password of 'from' cannot be had: .*CAROLS_WORD")
+  done = mirror { CAROLS_WORD = "carol-pw" }
+  t.equal(done.code, 0, done.stderr)
+  t.equal(world:must_be_same("monitor.a", 0, true), 100)
+  t.equal((done.stdout .. done.stderr):find("carol-pw", 1, true), nil)
+  t.equal(t.ok(sys.run { "grep", "-rl", "carol-pw", state }).stdout, "")
+end
+
 test("the shipped rights are enough, and each that is missing is named", function(t)
   local world <close>, on = secured(t)
   local _ <close> = setmetatable({}, { __close = function()
@@ -171,4 +200,5 @@ test("the shipped rights are enough, and each that is missing is named", functio
   world:reach(road:closed())
   taken_away(t, world, new, road)
   engine_names(t, world, road)
+  alone(t, world, on)
 end)

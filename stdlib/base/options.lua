@@ -65,6 +65,15 @@ local function split(word)
   return word, nil
 end
 
+local function unknown(by, name)
+  local names = {}
+  for known in pairs(by) do names[#names + 1] = known end
+  table.sort(names)
+  local near = #name > 2 and require "base.schema".nearest(name, names)
+  return fail("unknown option %s%s", name, near and "; did you mean " .. near .. "?"
+    or "; --help lists them")
+end
+
 --- Parses words by a list of options.
 ---@param options tranship.Option[]
 ---@param words string[]
@@ -82,7 +91,7 @@ function M.parse(options, words)
     else
       local name, value = split(word)
       local option = by[name]
-      if not option then return fail("unknown option %s", name) end
+      if not option then return unknown(by, name) end
       if option.kind == "flag" then
         if value then return fail("%s takes no value", name) end
         value = true

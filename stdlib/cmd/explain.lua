@@ -84,6 +84,17 @@ local function everything()
   return table.concat(lines, "\n") .. "\n"
 end
 
+--- The pages of a field by its name alone, of every word that has one.
+local function fields_page(name)
+  local schema, pages = require "runbook.schema", {}
+  for _, list in ipairs { schema.declaring, schema.building } do
+    for _, word in ipairs(list) do
+      pages[#pages + 1] = schema.words[word] and M.word_page(word, name)
+    end
+  end
+  return #pages > 0 and table.concat(pages, "\n") or nil
+end
+
 --- The page for what was asked, or nil and a suggestion.
 ---@param what string
 ---@return string? page, string? hint
@@ -96,7 +107,7 @@ function M.page(what)
   if page then return page end
   local offers = require "runbook.offers"
   local method = what:match "([%w_]+)$" -- also of "road:lag", "bridge.lag"
-  page = method and offers.page(method, field_line)
+  page = method and offers.page(method, field_line) or fields_page(what)
   if page then return page end
   local names = offers.names()
   for name in next, (require "runbook.schema".words) do names[#names + 1] = name end

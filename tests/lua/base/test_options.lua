@@ -27,7 +27,9 @@ end)
 
 test("what is wrong is named", function(t)
   t.match(select(2, parse "--nope"), "unknown option %-%-nope")
-  t.match(select(2, parse "-x"), "unknown option %-x")
+  t.match(select(2, parse "-x"), "unknown option %-x; %-%-help lists them$")
+  t.match(select(2, parse "--ouptut=json"),
+    "unknown option %-%-ouptut; did you mean %-%-output%?$")
   t.match(select(2, parse "--param"), "needs a value")
   t.match(select(2, parse("--read-only=yes")), "takes no value")
   t.match(select(2, parse("-o", "xml")), "one of: table, json")

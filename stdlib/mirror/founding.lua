@@ -7,6 +7,7 @@ local err = require "base.err"
 local lazy = require "base.lazy"
 local json = require "vm.json"
 local sys = require "vm.sys"
+local task = require "vm.task"
 local names = require "mirror.names"
 local mirrormaker2 = lazy "mirror.mm2.stopped"
 local neighbours = require "mirror.neighbours"
@@ -16,6 +17,9 @@ local record = require "mirror.record"
 local topic = require "mirror.topic"
 
 local M = {}
+
+local FOUNDER_MS = 10000 -- from the topic's creation to its first record
+local LOOK_MS = 200
 
 --- Partition counts of all topics the bridge carries.
 function M.carried(bridge)
@@ -226,16 +230,33 @@ local function differences(stated, said)
   return list
 end
 
+--- Another engine has just made the bridge's topic: it says what the bridge is.
+local function await_founder(bridge)
+  task.deadline(FOUNDER_MS, function()
+    repeat
+      task.sleep(LOOK_MS)
+      local book = bridge:ledger()
+    until book and book.bridge
+  end)
+end
+
 --- Makes the bridge unless it is there; one that is there must be open and be
 -- what `stated` says of it, or `again` must say that it shall be from now on.
 ---@async
 ---@param bridge tranship.Bridge
 ---@param stated table  the fields of its policy that somebody wrote down
 ---@param again? boolean
-function M.adopt(bridge, stated, again)
+---@param waited? boolean  for another engine that began at the same moment
+function M.adopt(bridge, stated, again, waited)
   local book, why = bridge:ledger()
   if book == nil then return nil, why end
-  if again or not book or not book.bridge then return M.found(bridge) end
+  if again or not book or not book.bridge then
+    local ok
+    ok, why = M.found(bridge)
+    if ok or why.kind ~= "exists" or waited then return ok, why end
+    await_founder(bridge)
+    return M.adopt(bridge, stated, again, true)
+  end
   local list = differences(stated, book.bridge)
   if book.wanted and book.wanted.state == "closed" then
     table.insert(list, 1, "it is closed")

@@ -2,6 +2,7 @@
 -- sessions that end every few seconds; credentials that are wrong, expired and
 -- replaced; and a search for secrets where none may be.
 
+local json = require "vm.json"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
 local task = require "vm.task"
@@ -312,6 +313,60 @@ local function whole_run(t, world, on)
   world:reach(road:closed())
 end
 
+--- Engines that share a bridge, each with logins and a member of the group of its
+-- own, whose sessions end while it waits for the others.
+local function in_group(t, world, on)
+  local function file(name) return ("file:%s/%s"):format(on.dir, name) end
+  local config, all = on.dir .. "/shared.json", {}
+  t.ok(sys.write_file(config, json.encode { format = 1, name = "shared",
+    from = { name = "old", bootstrap = on.old.sasl_ssl, ca = file "ca.pem",
+      login = { kind = "scram", user = "alice", password = file "alice" } },
+    to = { name = "new", bootstrap = on.new.sasl_ssl, ca = file "ca.pem",
+      login = { kind = "plain", user = "carol", password = file "carol" } },
+    topics = { "apps.shared" }, group = true, metrics = "off" }))
+  world:create(world.old, { { name = "apps.shared", partitions = 4 } })
+  local _ <close> = setmetatable({}, { __close = function()
+    for _, one in ipairs(all) do
+      sys.kill(one.process.pid, "KILL")
+      one.process:close()
+    end
+  end })
+  for index = 1, 2 do
+    local log = ("%s/shared-%d.log"):format(world.state, index)
+    all[index] = { log = log, process = t.ok(sys.spawn { args = {
+      sys.executable(), "mirror", "--config", config, "--state", world.state },
+      stdin = "null", stdout = log, stderr = log }) }
+  end
+  local function await_share(one, size)
+    local deadline = task.now() + 60000
+    while sys.read_file(one.log):match(".*gives (%d+) partitions")
+      ~= tostring(size) do
+      if task.now() > deadline then
+        for _, other in ipairs(all) do t.note(sys.read_file(other.log)) end
+        t.fail(("never a share of %d partitions"):format(size))
+      end
+      task.sleep(100)
+    end
+  end
+  for _, one in ipairs(all) do await_share(one, 2) end
+  local loaded = {}
+  for n = 0, 3 do loaded[n + 1] = { "apps.shared", n } end
+  local stop = world:load(world.old, loaded, 20)
+  task.sleep(2 * SESSION_MS)
+  sys.kill(all[1].process.pid, "KILL")
+  await_share(all[2], 4)
+  local count, found = stop(), 0
+  local road = world:bridge { name = "shared", topics = { "apps.shared" } }
+  world:settle(road)
+  for n = 0, 3 do found = found + world:must_be_same("apps.shared", n, true) end
+  t.equal(found, count)
+  local said = sys.read_file(all[2].log)
+  t.equal(said:find "AUTH", nil, said)
+  sys.kill(all[2].process.pid, "TERM")
+  t.equal(t.ok(all[2].process:wait()).code, 0, said)
+  t.note(("%d records by two engines, one of which was killed"):format(count))
+end
+
 --- Started again by hand, an engine needs references, and says so.
 local function by_hand(t, world)
   local path = place.path("certificate-scram.512", "json")
@@ -335,6 +390,7 @@ test("bridges between secured clusters", function(t)
   bridge_by(t, world, on, "token", "certificate")
   by_hand(t, world)
   whole_run(t, world, on)
+  in_group(t, world, on)
   refusals(t, on)
   sessions(t, world, on)
   replaced(t, world, on)

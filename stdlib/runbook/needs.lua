@@ -8,6 +8,7 @@ local proof = require "runbook.proof"
 local run_context = require "runbook.run_context"
 local shape = require "runbook.shape"
 local sys = require "vm.sys"
+local task = require "vm.task"
 
 local M = {}
 
@@ -31,6 +32,12 @@ end
 -- Asks the questions of a step again; a step-wide steady held once and is not
 -- held a second time, the questions' own are.
 local function prove_again(session, need)
+  local proved = task.flag()
+  session.proving[need.id] = proved
+  local _ <close> = setmetatable({}, { __close = function()
+    session.proving[need.id] = nil
+    proved:set()
+  end })
   session:record("step.enter", { step = need.id, title = need.title,
                                  proof = true })
   local proofs = answer.proofs(need, {}, function(goal)
@@ -63,7 +70,9 @@ local function is_so(session, step, need)
   return true
 end
 
+-- Of steps side by side one proves what all of them need; the others wait for it.
 local function ready_one(session, step, need)
+  while session.proving[need.id] do session.proving[need.id]:wait() end
   local known = session.state:step(need.id, need.title)
   if known.state == "done" or known.sealed and known.left then
     if shape.is_attestation(need) and not M.is_fresh(session, need) then

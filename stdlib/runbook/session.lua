@@ -25,6 +25,7 @@ local BEGINS = { ["check.answer"] = true, ["verify.answer"] = true,
 ---@field interrupt tranship.Interrupt
 ---@field terminal? tranship.Terminal  where people can be asked
 ---@field read_only? boolean
+---@field proving table<string, tranship.Flag>  needs that are being proved again, by step
 local Session = {}
 Session.__index = Session
 
@@ -43,6 +44,7 @@ local function new(folder, lock, log, folded)
   return setmetatable({
     id = folder.id, folder = folder, state = folded, _lock = lock,
     _journal = log, _key = key or "", _observers = {}, _heard = {},
+    proving = {},
   }, Session)
 end
 
@@ -176,7 +178,7 @@ function M.reader(root, folded)
   return setmetatable({
     id = "plan", folder = { root = root }, state = folded or state.new(),
     record = function() return {} end, progress = function() end, _key = "",
-    is_mute = function() return false end,
+    is_mute = function() return false end, proving = {},
   }, Session)
 end
 

@@ -223,6 +223,23 @@ test("good_for: a proof too old is proved again before it is needed", function(t
   t.ok(proofs >= 1, "proved again")
 end)
 
+test("a proof too old is proved again once for steps side by side", function(t)
+  local case <close> = cases.new()
+  local w, asked = case.world, 0
+  local proof = { id = "1", good_for_ms = 400, verify = { function()
+    asked = asked + 1
+    task.sleep(50)
+    return true
+  end } }
+  local slow = { id = "2", check = { function() return w:is("y", "1") end },
+    apply = function() task.sleep(500) return w:set("y", "1") end }
+  t.equal(case:run(toy.book { proof, slow, { kind = "parallel", title = "both", steps = {
+    { id = "a", needs = { proof, slow }, ensure = { w:becomes("a", "1") } },
+    { id = "b", needs = { proof, slow }, ensure = { w:becomes("b", "1") } } } } }), 0,
+    case:talk())
+  t.equal({ asked, w:raw "a", w:raw "b" }, { 2, "1", "1" })
+end)
+
 test("a stale proof that fails stops the step that needs it", function(t)
   local case <close> = cases.new()
   local w = case.world

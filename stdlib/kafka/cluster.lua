@@ -279,13 +279,21 @@ end
 -- client does not outlive a deletion.
 function Cluster:_renew() dismiss(self, self._clients) end
 
+--- Closes what was renewed so long ago that no call on it is under way.
+local function dismiss_outgoing(self, after_ms)
+  for i = #self._outgoing, 1, -1 do
+    if task.now() - self._outgoing[i].since >= after_ms then
+      dismiss(self, table.remove(self._outgoing, i).clients)
+    end
+  end
+end
+
 --- Looks whether its resource says another login or authority than it did, and
--- goes on with that. The clients before end with the next look: there may be
--- readers on them.
+-- goes on with that.
 ---@async
 ---@return boolean? renewed, tranship.Err?
 function Cluster:_renew_login()
-  dismiss(self, self._outgoing)
+  dismiss_outgoing(self, 2 * self._timeout_ms)
   if not self.strimzi or not self._login then return false end
   local access, why = self.strimzi:access()
   if not access then return nil, why end
@@ -298,7 +306,8 @@ function Cluster:_renew_login()
     if not ok then return nil, why end
   end
   self._login, self._spec = options, spec
-  self._outgoing, self._clients = self._clients, {}
+  table.insert(self._outgoing, { clients = self._clients, since = task.now() })
+  self._clients = {}
   return true
 end
 
@@ -359,7 +368,7 @@ function Cluster:close()
     client:close()
     self._clients[mode] = nil
   end
-  dismiss(self, self._outgoing)
+  dismiss_outgoing(self, 0)
   for client in pairs(self._leaving) do client:close() end
   self._id = nil
   if self.strimzi then

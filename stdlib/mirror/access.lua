@@ -2,16 +2,20 @@
 -- rest, one login for both; and what happens when a password or certificate
 -- is replaced under it: new connections use the new one, old ones go on.
 
+local handover = require "vm.handover"
 local kafka = require "vm.kafka"
 local log = require "vm.log"
+local secret = require "vm.secret"
 local task = require "vm.task"
 local login = require "kafka.login"
 local credentials = require "mirror.credentials"
+local place = require "mirror.place"
 local side = require "mirror.side"
 
 local M = {}
 
 local LOOK_MS = 2000
+local DISMISS_MS = 30000 -- calls under way on a client that was replaced
 
 local function client_of(options, name)
   options.name = name
@@ -32,10 +36,11 @@ function M.open(engine, at)
   engine.clients[at] = client_of(options, spec.name)
 end
 
---- Takes over what the references of a side hold now. Certificate and key are
--- two files: between the two writes they do not fit, and are read again.
-local function renew(engine, at)
-  local fresh = credentials.renewed(engine.spec[at])
+--- Takes over what the references of a side hold now, or what was handed over.
+-- Certificate and key are two files: between the two writes they do not fit, and
+-- are read again.
+local function renew(engine, at, given)
+  local fresh = credentials.renewed(engine.spec[at], at, given)
   if not fresh then return end
   local options = login.options(fresh)
   local ok, why = engine.logins[at]:replace(login.raw(options))
@@ -44,28 +49,61 @@ local function renew(engine, at)
       tostring(why)))
     return
   end
-  local before = engine.clients[at]
+  table.insert(engine.outgoing, { client = engine.clients[at], since = task.now() })
   engine.clients[at] = client_of(options, fresh.name)
   engine.spec[at] = fresh
-  before:close()
   if at == "to" then engine.topic:renew() end
   log.info(("%s: logs in with new credentials from now on"):format(fresh.name))
 end
 
---- Looks after replaced files; ends at once where nothing can be replaced.
+--- Where a run hands over what was renewed. False where there is none: an engine
+-- of a group reads files.
+local function open_inbox(engine)
+  if engine.spec.group then return false end
+  local inbox, why = handover.open(place.path(engine.name, "inbox"))
+  if inbox then return inbox end
+  log.warn("renewed credentials cannot be handed over: " .. tostring(why))
+  return false
+end
+
+--- What was handed over since, by place.
+local function taken(inbox)
+  local packed, why = inbox:take()
+  local given
+  if packed then given, why = secret.unpack(packed) end
+  if why then log.warn("what was handed over cannot be used: " .. tostring(why)) end
+  return given
+end
+
+--- Closes clients that were replaced, once nobody can be waiting for them.
+local function dismiss(engine, after_ms)
+  for i = #engine.outgoing, 1, -1 do
+    if task.now() - engine.outgoing[i].since >= after_ms then
+      table.remove(engine.outgoing, i).client:close()
+    end
+  end
+end
+
+--- Looks after replaced files and what runs hand over; ends at once where nobody
+-- logs in.
 ---@async
 function M.keep(engine)
   local watched = {}
   for _, at in ipairs { "from", "to" } do
-    if engine.logins[at] and credentials.may_change(engine.spec[at]) then
-      watched[#watched + 1] = at
+    if engine.logins[at] then watched[#watched + 1] = at end
+  end
+  if #watched == 0 then return true end
+  engine.outgoing = {}
+  local _ <close> = setmetatable({}, { __close = function() dismiss(engine, 0) end })
+  local inbox <close> = open_inbox(engine)
+  while true do
+    task.sleep(LOOK_MS)
+    dismiss(engine, DISMISS_MS)
+    local given = inbox and taken(inbox)
+    for _, at in ipairs(watched) do
+      if given or credentials.may_change(engine.spec[at]) then renew(engine, at, given) end
     end
   end
-  while #watched > 0 do
-    task.sleep(LOOK_MS)
-    for _, at in ipairs(watched) do renew(engine, at) end
-  end
-  return true
 end
 
 return M

@@ -17,6 +17,7 @@ local ledger = lazy "mirror.ledger"
 local map = lazy "mirror.map"
 local names = require "mirror.names"
 local record = lazy "mirror.record"
+local renewal = lazy "mirror.renewal"
 local readings = lazy "mirror.readings"
 local side = lazy "mirror.side"
 local topic = lazy "mirror.topic"
@@ -234,7 +235,7 @@ local function ask(self, title, options, read)
   local steady = options and options.steady and answer.ms(options.steady)
   return question.defer(("%s: %s"):format(self.name, title), function()
     context.live(self.name)
-    return read(options or {})
+    return renewal.again(self, function() return read(options or {}) end)
   end, steady)
 end
 
@@ -346,12 +347,35 @@ end
 --- Makes `options.writer` the writing side of `topics`.
 function M:turn(topics, options) return turning.turn(self, topics, options) end
 
---- The goal `road:open {}`: what is written on one side is copied to the other.
--- With `as`, the engine logs in to the source as somebody else than the run does.
-function M:open(options)
-  return require "runbook.goal".make(require "mirror.goal_open",
-    { bridge = self, as = options and options.as })
+--- Who the engine is, by side. What stands alone is meant for the source.
+local function accounts(self, as)
+  if as == nil then return nil end
+  if type(as) ~= "table" or as.kind then as = { from = as } end
+  for at, who in pairs(as) do
+    local cluster = (at == "from" or at == "to") and self:cluster(at)
+    if cluster and type(who) == "string" and not cluster.strimzi then
+      invalid("E0201", "bridge %s: as = %q names a KafkaUser, and cluster %s is not "
+        .. "declared by strimzi = \"...\"; give a login", self.name, who, cluster.name)
+    end
+  end
+  return as
 end
+
+--- The goal `road:open {}`: what is written on one side is copied to the other.
+-- With `as`, the engine is somebody else than the run: `road:open { as =
+-- "migration" }` on the source, or by side `{ as = { from = "migration", to =
+-- scram { "mirror", p.word } } }`.
+function M:open(options)
+  self._as = accounts(self, options and options.as)
+  return require "runbook.goal".make(require "mirror.goal_open",
+    { bridge = self, as = self._as })
+end
+
+--- Looks whether what its clusters are logged in to with was renewed where it
+-- comes from; if so, run and engine go on with the new. For who drives a run.
+---@async
+---@return boolean?, tranship.Err?
+function M:_renew_credentials() return renewal.look(self) end
 
 --- The goal `road:carried { "archive", "billing", to = new }`, or of a whole
 -- cluster: `road:carried { "*", except = "test-*", to = new }`.

@@ -4,8 +4,10 @@
 -- or certificate that was replaced. What has no such source is written as
 -- "given": the run that starts the engine hands it over, through a pipe that
 -- is its standard input, and so does every later run that has to start it
--- again. A side is a cluster's declaration: name, bootstrap, login, ca, tls.
+-- again; what is renewed meanwhile comes through a pipe beside its lock. A side
+-- is a cluster's declaration: name, bootstrap, login, ca, tls.
 
+local login = require "kafka.login"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
 local err = require "base.err"
@@ -13,7 +15,6 @@ local err = require "base.err"
 local M = {}
 
 local GIVEN = "given"
-local KEY = "same?" -- of fingerprints that are only held against each other
 
 --- Where secrets stand in a side; those with `text` may be plain PEM instead.
 local FIELDS = {
@@ -110,14 +111,32 @@ function M.resolve(side, at, given)
     message = table.concat(problems, "; ") }
 end
 
---- The side with what its files hold now, if that is something else.
+--- Every secret of a side by its place, plain PEM too.
+---@return table<string, any>
+function M.all(side, at)
+  local all = {}
+  for _, field in ipairs(FIELDS) do
+    all[at .. "." .. table.concat(field, ".")] = get(side, field)
+  end
+  return all
+end
+
+--- The side with what its files hold now, and for the rest with what was handed
+-- over, if that is something else.
+---@param given? table<string, any>
 ---@return table? side
-function M.renewed(side)
+function M.renewed(side, at, given)
   local fresh, changed = copy_of(side), false
   for _, field in ipairs(FIELDS) do
-    local from = side.references and side.references[table.concat(field, ".")]
-    local value = from and from:find "^file:" and read(from)
-    if value and value:fingerprint(KEY) ~= get(side, field):fingerprint(KEY) then
+    local place, had = table.concat(field, "."), get(side, field)
+    local from = side.references and side.references[place]
+    local value
+    if from and from:find "^file:" then
+      value = read(from)
+    else
+      value = given and given[at .. "." .. place]
+    end
+    if value and had and login.mark(value) ~= login.mark(had) then
       put(fresh, field, value)
       changed = true
     end

@@ -196,6 +196,25 @@ function M:start(as)
   return true
 end
 
+--- Puts what it is to log in with from now on into its Secret, whose pods read it
+-- anew; false when there is none.
+---@async
+---@return boolean?, tranship.Err?
+function M:hand_over(_, as)
+  local there, why = self:_find "secret"
+  if not there then return there, why end
+  local target
+  target, why = self.bridge.to:id()
+  if not target then return nil, why end
+  local wanted
+  wanted, why = manifest.of(self.bridge, target, as)
+  if not wanted then return nil, why end
+  if not wanted.secret or holds(there, wanted.secret) then return true end
+  local done
+  done, why = self.kube:apply(wanted.secret, { over = OURS })
+  return done ~= nil or nil, why
+end
+
 --- One line about it, for messages.
 function M:line()
   return ("engine: %s%s; its words: %s"):format(self:_called(),

@@ -163,8 +163,12 @@ return {
   title = "{bridge} is open",
   takes = {
     { name = "bridge", kind = "bridge", desc = "the bridge" },
-    { name = "as", kind = "login", optional = true,
-      desc = "how the engine logs in to the source; default: as the run does" },
+    { name = "as", kind = "table", optional = true,
+      desc = "who the engine is, by side: a login, or the name of a KafkaUser of the "
+        .. "Strimzi cluster there; default: as the run does", fields = {
+        { name = "from", kind = "account", desc = "on the source" },
+        { name = "to", kind = "account", desc = "on the target" },
+      } },
   },
   check = check,
   plan = plan,

@@ -1,5 +1,6 @@
 --- Where a bridge's engine lives on this machine: lock, log, configuration.
 
+local handover = require "vm.handover"
 local json = require "vm.json"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
@@ -12,23 +13,29 @@ local M = {}
 local FORMAT = 1
 local MOST_MEMBERS = 16 -- engines of one bridge's group on one machine
 
---- A file of the bridge's: "lock", "log" or "json".
+--- A file of the bridge's: "lock", "log", "json", or the pipe "inbox".
 function M.path(name, ending)
   return ("%s/bridges/%s.%s"):format(state.dir(), name, ending)
 end
 
---- What an engine must know of a bridge: its two sides, and with `as` another
--- login for the source than the run's.
+--- What an engine must know of a bridge: its two sides, and with `as` others
+-- that it logs in as than the run does: { from = login or KafkaUser, to = ... }.
 ---@async
 ---@return table?, tranship.Err?
 function M.spec(bridge, as)
-  local from, why = bridge.from:_side()
-  if not from then return nil, why end
-  from.login = as or from.login
-  local to
-  to, why = bridge.to:_side()
-  if not to then return nil, why end
-  return { name = bridge.name, from = from, to = to }
+  local spec = { name = bridge.name }
+  for _, at in ipairs { "from", "to" } do
+    local cluster, who = bridge:cluster(at), as and as[at]
+    local side, why = cluster:_side()
+    if not side then return nil, why end
+    if type(who) == "string" then
+      who, why = cluster.strimzi:login_of(who)
+      if not who then return nil, why end
+    end
+    side.login = who or side.login
+    spec[at] = side
+  end
+  return spec
 end
 
 --- The same as text, and the secrets that it names but does not hold.
@@ -51,6 +58,16 @@ function M.write_config(spec)
   local ok, why = sys.write_file(path, text, { atomic = true })
   if not ok then return nil, why end
   return path, secrets
+end
+
+--- Hands an engine that works what it is to log in with from now on. An err of
+-- kind "not found" when none takes it.
+---@param spec table  what M.spec gave
+---@return true?, tranship.Err?
+function M.hand_over(spec)
+  local secrets = credentials.all(spec.from, "from")
+  for place, value in pairs(credentials.all(spec.to, "to")) do secrets[place] = value end
+  return handover.give(M.path(spec.name, "inbox"), secret.pack(secrets))
 end
 
 --- Reads it back; secrets are taken from `given`, or from where it says.

@@ -69,6 +69,22 @@ function M:start(as)
   }
 end
 
+--- Hands it what it is to log in with from now on; false when none is there.
+---@param spec table  what place.spec gave
+---@return boolean?, tranship.Err?
+function M:hand_over(spec)
+  local name = self.bridge.name
+  if not self:_holder() then return false end
+  local done, why = effect.perform {
+    primitive = "process.credentials", resume = "set",
+    target = "bridge/" .. name .. "/engine",
+    summary = ("hand credentials to the engine of bridge %s"):format(name),
+    send = function() return place.hand_over(spec) end,
+  }
+  if done == nil and why.kind == "not found" then return false end
+  return done, why
+end
+
 function M:_last_words()
   local text = sys.read_file(place.path(self.bridge.name, "log")) or ""
   return text:match "([^\n]+)\n*$" or "it said nothing"

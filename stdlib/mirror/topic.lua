@@ -15,6 +15,7 @@ M.__name = "bridge.topic"
 local READ_AT_ONCE = 1000 -- records
 local LEADER_TRIES, LEADER_WAIT_MS = 50, 100
 local AGAIN_MS = 500
+local AT_REST_MS = 5000
 local PASSING = {
   unavailable = true, timeout = true, auth = true, denied = true,
 }
@@ -38,7 +39,7 @@ function M.new(name, reader_of, writer_of)
   return setmetatable({
     name = record.topic_name(name), ledger = ledger.new(),
     _reader_of = reader_of, _writer_of = writer_of,
-    _moved = task.flag(), _following = false,
+    _moved = task.flag(), _following = false, _renewals = 0,
   }, M)
 end
 
@@ -127,8 +128,10 @@ local function next_records(self)
     self._reading = nil
     reading:set(true)
   end })
+  local renewals = self._renewals
   local ok, why = self:pull()
   is_whole = true
+  if not ok and renewals ~= self._renewals then return true end -- it was cut off
   return ok, why
 end
 
@@ -173,14 +176,15 @@ end
 function M:follow(told)
   self._following = true
   while not self._closed do
+    local renewals = self._renewals
     local ok, why = self:pull()
     if ok then
       told()
-    elseif why.retriable or PASSING[why.kind] then
+    elseif renewals == self._renewals and (why.retriable or PASSING[why.kind]) then
       log.warn("the bridge's topic cannot be read: " .. tostring(why))
       if why.kind == "auth" then self:renew() end
       task.sleep(AGAIN_MS)
-    else
+    elseif renewals == self._renewals then
       return nil, why
     end
   end
@@ -196,11 +200,7 @@ local function producer(self)
   return self._producer
 end
 
---- Writes records { key, value } in order and waits until all are in the log;
--- with `read_back`, also until they and all before them are in the ledger.
----@async
----@param list { [1]: string, [2]: table }[]
-function M:write(list, read_back)
+local function write(self, list, read_back)
   local to, why = producer(self)
   if not to then return nil, why end
   local batch = {}
@@ -221,8 +221,24 @@ function M:write(list, read_back)
   return true
 end
 
---- Goes on with fresh connections, which log in anew.
+--- Writes records { key, value } in order and waits until all are in the log;
+-- with `read_back`, also until they and all before them are in the ledger. Cut off
+-- by a renewal it writes them again: the last of a key counts.
+---@async
+---@param list { [1]: string, [2]: table }[]
+function M:write(list, read_back)
+  local renewals = self._renewals
+  local done, why = write(self, list, read_back)
+  if not done and renewals ~= self._renewals then return write(self, list, read_back) end
+  return done, why
+end
+
+--- Goes on with fresh connections, which log in anew; a read under way ends first.
+---@async
 function M:renew()
+  local reading = self._reading
+  if reading then task.deadline(AT_REST_MS, reading.wait, reading) end
+  self._renewals = self._renewals + 1
   forget_reader(self)
   if self._producer then self._producer:close() end
   self._producer = nil

@@ -8,6 +8,7 @@ local ending = require "runbook.ending"
 local entry = require "runbook.entry"
 local interrupt = require "runbook.interrupt"
 local needs = require "runbook.needs"
+local renewing = require "runbook.renewing"
 local runs = require "runbook.runs"
 local selection = require "runbook.selection"
 local sessions = require "runbook.session"
@@ -87,6 +88,7 @@ end
 local function drive(session, fn)
   local _ <close> = session.interrupt:listen()
   local _ <close> = watching.start(session)
+  local _ <close> = renewing.start(session)
   local done, verdict = xpcall(fn, explain)
   if not done then
     verdict = { exit = 1, outcome = "stopped", err = verdict,

@@ -66,6 +66,15 @@ thing("step", "a step")
 thing("goal", "a goal")
 thing("login", "a login such as scram { \"user\", p.password }")
 
+schema.kind("account", "a login, or the name of a KafkaUser",
+  function(value, field, report)
+    if value == nothing or M.of(value) == "login"
+      or type(value) == "string" and value ~= "" then
+      return value
+    end
+    return schema.wrong(value, field, report)
+  end)
+
 schema.kind("secret", "a secret", function(value, field, report)
   if value == nothing or M.of(value) == "secret" then return value end
   return report("E0404", ("%s wants a secret, and this is a plain %s"):format(

@@ -152,10 +152,23 @@ function Strimzi:access()
     if not access.ca then return nil, why end
   end
   if not self._has_login then
-    access.login, why = user.login(self, one)
+    access.login, why = user.login(self, one, self.user)
     if access.login == nil and why then return nil, why end
   end
   return access
+end
+
+--- How another KafkaUser than the declared one logs in there.
+---@async
+---@param name string
+---@return table? login, tranship.Err?
+function Strimzi:login_of(name)
+  local kafka, why = self:resource()
+  if not kafka then return nil, why end
+  local one
+  one, why = listener.find(self, kafka)
+  if not one then return nil, why end
+  return user.login(self, one, name)
 end
 
 return { new = new, GROUP = GROUP }

@@ -71,42 +71,43 @@ function M.await_end(self, there)
 end
 
 --- Refuses a user that the listener would turn away.
-local function must_fit(self, one, kind)
+local function must_fit(self, one, kind, name)
   if kind == one.login then return true end
   return refuse("auth", "%s: listener \"%s\" %s, and KafkaUser %s logs in by %s",
     tostring(self), one.name, one.login and "wants " .. one.login
-      or "wants no login (leave `user` out)", self.user, tostring(kind))
+      or "wants no login (leave `user` out)", name, tostring(kind))
 end
 
---- How the declared user logs in to a listener; nil where it wants nothing.
+--- How a user logs in to a listener; nil where nobody is named and nothing wanted.
 ---@async
 ---@param self tranship.StrimziCluster
 ---@param one tranship.Listener
+---@param name? string  of a KafkaUser
 ---@return table? login, tranship.Err?
-function M.login(self, one)
-  if not self.user then
+function M.login(self, one, name)
+  if not name then
     if not one.login then return nil end
     return refuse("auth", "%s: listener \"%s\" wants %s: give the cluster user = \"NAME\" "
       .. "of a KafkaUser, or a login", tostring(self), one.name, one.login)
   end
-  local there, why = self:object("KafkaUser", self.user)
+  local there, why = self:object("KafkaUser", name)
   if not there then return nil, why end
   local kind = there.spec and there.spec.authentication and there.spec.authentication.type
   local ok
-  ok, why = must_fit(self, one, kind)
+  ok, why = must_fit(self, one, kind, name)
   if not ok then return nil, why end
   if not LOGIN[kind] then
     return refuse("auth", "KafkaUser %s logs in by %s: its credentials are not in "
-      .. "Kubernetes; give the cluster a login", self.user, kind)
+      .. "Kubernetes; give the cluster a login", name, kind)
   end
   local data
   data, why = M.secret(self, there)
   if not data then return nil, why end
-  local login, keys = LOGIN[kind](there.status and there.status.username or self.user, data)
+  local login, keys = LOGIN[kind](there.status and there.status.username or name, data)
   for _, key in ipairs(keys) do
     if not data[key] then
       return refuse("not found", "Secret %s on %s has no '%s', which KafkaUser %s logs "
-        .. "in by", why, self.kube.name, key, self.user)
+        .. "in by", why, self.kube.name, key, name)
     end
   end
   return login

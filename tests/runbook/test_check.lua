@@ -7,7 +7,7 @@ local sys = require "vm.sys"
 
 local FOLDER = "tests/runbook/check/"
 local CASES = { "words", "values", "steps", "order", "phases", "secrets",
-  "strimzi_goals", "unbuilt", "syntax", "good" }
+  "strimzi_goals", "open_as", "unbuilt", "syntax", "good" }
 
 local function check(name)
   local book, found = load.book(FOLDER .. name .. ".lua", {

@@ -8,11 +8,12 @@ local M = {}
 
 local EARLIEST, LATEST = -2, -1
 local UNCOMMITTED, COMMITTED = 0, 1
+local FENCED_LEADER_EPOCH = 74
 local EVERYTHING = 1 << 40 -- records in one chunk
 
 --- A leader that was deposed and does not know it yet must not answer: it is
 -- told which epoch is meant.
-local function offset_at(self, topic, partition, timestamp, isolation)
+local function ask_offset(self, topic, partition, timestamp, isolation)
   local function body(epoch)
     return {
       ReplicaId = -1, IsolationLevel = isolation,
@@ -31,6 +32,15 @@ local function offset_at(self, topic, partition, timestamp, isolation)
   part, why = ask.only(self, topic, answer.Topics, "Partitions",
     ("log of %s/%d"):format(topic, partition))
   return part and part.Offset, why
+end
+
+--- The same; an epoch of ours that has aged is looked up anew.
+local function offset_at(...)
+  local offset, why = ask_offset(...)
+  if not offset and why.code == FENCED_LEADER_EPOCH then
+    return ask_offset(...)
+  end
+  return offset, why
 end
 
 --- The log's bounds: { start, stop, stable } (stop: the next offset).

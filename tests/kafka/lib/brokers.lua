@@ -53,8 +53,7 @@ end
 
 --- Partitions of topics by "topic/partition": { leader, epoch, replicas, isr };
 -- nil while no broker answers.
----@async
-function M.partitions(world, at, names)
+local function look(world, at, names)
   local found = {}
   for _, topic in ipairs(ask(world, at, names) or {}) do
     for _, part in ipairs(topic.Partitions) do
@@ -70,12 +69,18 @@ end
 ---@async
 function M.await(world, what, at, names, is_so)
   return world:await(what .. " on " .. at, function()
-    local found = M.partitions(world, at, names)
+    local found = look(world, at, names)
     for _, one in pairs(found or {}) do
       if not is_so(one) then return false end
     end
     return found
   end, 120000)
+end
+
+--- The partitions of topics as Metadata tells them, once a broker answers.
+---@async
+function M.partitions(world, at, names)
+  return M.await(world, "an answer", at, names, function() return true end)
 end
 
 --- Both sides at once: `fn(at)`.
@@ -108,7 +113,7 @@ function M.reassign(world, at, topic)
     "--execute" })
   world.t.equal(done.code, 0, done.stdout .. done.stderr)
   world:await("the new leaders of " .. topic .. " on " .. at, function()
-    for id, one in pairs(M.partitions(world, at, { topic }) or { [""] = {} }) do
+    for id, one in pairs(look(world, at, { topic }) or { [""] = {} }) do
       if not wanted[tostring(one.leader) .. id] then return false end
     end
     return true

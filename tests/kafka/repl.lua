@@ -85,7 +85,10 @@ local function terminal(command)
   terminals = terminals + 1
   local self = setmetatable({
     socket = ("tranship-test-%d-%d"):format(sys.pid(), terminals) }, Terminal)
-  local out = tmux(self, "new-session", "-d", "-x", "100", "-y", "40", command)
+  -- By bash, whatever the user's shell: dash does not go on after a Ctrl-C that
+  -- its child has survived.
+  local out = tmux(self, "new-session", "-d", "-x", "100", "-y", "40", "bash", "-c",
+    command)
   assert(out.code == 0, out.stderr)
   return self
 end

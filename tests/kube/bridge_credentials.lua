@@ -203,7 +203,7 @@ test("an engine on this machine is handed what is renewed, and is not restarted"
     t.equal(found.stdout, "", "files with the password of " .. name)
   end
   run.stop()
-  t.match(run.log(), "bridge near copies on %(process %d+ on [^,]+, 0 records behind%)",
+  t.match(run.log(), "bridge near copies on %(process %d+ on [^,]+, 0 records behind",
     "the run gets in, too")
   local _, noted = sys.run { "grep", "-rhF", '"kind":"renewal"', state_of "near" .. "/runs" }
     .stdout:gsub("\n", "")

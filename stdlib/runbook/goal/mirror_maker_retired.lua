@@ -95,7 +95,8 @@ local function check(g, run)
 end
 
 --- Its workers must have left: they would make their topics anew. Theirs is no
--- consumer group; as any kind of group its coordinator knows it.
+-- consumer group; as any kind of group its coordinator knows it, once there is
+-- one.
 local function wait_idle(cluster, id)
   local login, until_ms = cluster:_wire_login(), task.now() + GROUP_WITHIN_MS
   local brokers = wire_side.new { name = cluster.name, bootstrap = cluster.bootstrap,
@@ -103,9 +104,10 @@ local function wait_idle(cluster, id)
   local _ <close> = setmetatable({}, { __close = function() brokers:close() end })
   while true do
     local group, why = brokers:group(id)
-    if not group then return nil, why end
-    if IDLE[group.state] then return true end
-    if task.now() > until_ms then
+    if group and IDLE[group.state] then return true end
+    local late = task.now() > until_ms
+    if not group and (late or not why.retriable) then return nil, why end
+    if late then
       return nil, err.new { kind = "conflict", origin = "strimzi",
         message = ("group %s is %s on %s: workers of MirrorMaker are still there"):format(
           id, group.state, cluster.name) }

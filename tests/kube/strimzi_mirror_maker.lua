@@ -218,7 +218,10 @@ test("retired: the resource, and its own topics on both sides; data stays", func
   t.equal(#effects, 7)
   t.ok(t.ok(it:check(run)).ok)
   local left = {}
-  for i, topic in ipairs(check(new:topics "*")) do left[i] = topic.name end
+  for _, topic in ipairs(check(new:topics "*")) do
+    -- A coordinator's own topic comes with the first question for a group.
+    if topic.name ~= "__consumer_offsets" then left[#left + 1] = topic.name end
+  end
   t.equal(left, { "apps.a" })
   t.ok(check(old:topic "heartbeats":exists()), "it may be of others")
   let_go()

@@ -6,7 +6,7 @@ local M = {}
 
 local NO_GROUP = 69 -- GROUP_ID_NOT_FOUND
 
---- Asks the coordinator of a consumer group.
+--- Asks the coordinator of a group.
 ---@async
 ---@return table? answer, tranship.Err?
 function M:call_coordinator(group, name, body)
@@ -15,7 +15,7 @@ function M:call_coordinator(group, name, body)
   if not found then return nil, why end
   local at = found.Coordinators[1]
   if at.ErrorCode ~= 0 then
-    return nil, ask.refused(self, at.ErrorCode, "coordinator of " .. group)
+    return nil, ask.refused(self, at.ErrorCode, "coordinator of group " .. group)
   end
   return ask.at(self, at.Host, at.Port, name, body)
 end
@@ -47,16 +47,7 @@ end
 -- of Connect's workers, too): { state, members = { { client_id, host } } }.
 ---@async
 function M:group(id)
-  local found, why = ask.any(self, "FindCoordinator",
-    { KeyType = 0, CoordinatorKeys = { id } })
-  if not found then return nil, why end
-  local at = found.Coordinators[1]
-  if at.ErrorCode ~= 0 then
-    return nil, ask.refused(self, at.ErrorCode, "coordinator of group " .. id)
-  end
-  local answer
-  answer, why = ask.at(self, at.Host, at.Port, "DescribeGroups",
-    { Groups = { id } })
+  local answer, why = self:call_coordinator(id, "DescribeGroups", { Groups = { id } })
   if not answer then return nil, why end
   local group = answer.Groups[1]
   if group.ErrorCode == NO_GROUP then return { state = "Dead", members = {} } end

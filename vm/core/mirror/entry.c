@@ -79,9 +79,9 @@ void tsh_mirror__entry_free(flow *flow, entry *entry) {
   free(entry);
 }
 
+/* A flow that stands ready has something to send, so it leaves the line. */
 void tsh_mirror__drop_queue(flow *flow) {
-  tsh_mirror__no_send(
-      flow); /* a flow that stands ready has something to send */
+  tsh_mirror__no_send(flow);
   while (flow->head != NULL) {
     entry *dropped = flow->head;
     flow->head = dropped->next;

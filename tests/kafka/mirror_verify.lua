@@ -253,7 +253,7 @@ test("positions kept elsewhere: rows by the hundred thousand", function(t)
     end
   end
   cut(old, HEAD)
-  local road = world:bridge { topics = { "apps.*" } }
+  local road = world:bridge { topics = { "apps.*" }, offsets = "mapped" }
   world:reach(road:open())
   world:settle(road)
   t.equal(world:kinds(road)["apps.moved/0"], "mapped")

@@ -33,7 +33,7 @@ end
 
 local function consumer(name)
   return { APPS .. "/consumer", "--bootstrap", node.address, "--cluster", "old",
-    "--group", "greeter", "--from", TOPIC, "--trail",
+    "--group", "greeter", "--from", TOPIC, "--reset", "earliest", "--trail",
     world.dir .. "/" .. name .. ".trail" }
 end
 

@@ -21,7 +21,7 @@ enum {
   IDLE_BYTES = 1 << 20,
   LEAST_BYTES = 64 << 10,
   BEHIND_FLOWS = 16,    /* in one fetch: some four will get data */
-  QUEUE_BYTES = 3 << 19 /* a flow with more on its way is not fetched */
+  QUEUE_BYTES = 1 << 20 /* a flow with more on its way is not fetched */
 };
 
 typedef struct fetch {

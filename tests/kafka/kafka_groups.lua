@@ -73,10 +73,7 @@ test("live groups of both protocols", function(t)
     stop(classic)
     if not ok then error(why, 0) end
 
-    local jars = (sys.env "XDG_CACHE_HOME" or sys.env "HOME" .. "/.cache")
-      .. "/tranship/kafka-4.3.1/*"
-    local new = start { "java", "-Xmx64m", "-XX:+UseSerialGC",
-      "-XX:TieredStopAtLevel=1", "-cp", jars,
+    local new = start { "tests/world/kafka/java", "-Xmx64m",
       "org.apache.kafka.tools.consumer.ConsoleConsumer",
       "--bootstrap-server", on.address, "--topic", "orders",
       "--group", "new", "--command-property", "group.protocol=consumer" }

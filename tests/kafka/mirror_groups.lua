@@ -72,10 +72,7 @@ end
 
 --- A member of a group that only Java clients know.
 local function java(world, group, topic, class, ...)
-  local jars = (sys.env "XDG_CACHE_HOME" or sys.env "HOME" .. "/.cache")
-    .. "/tranship/kafka-4.3.1/*"
-  return join(world, group, { "java", "-Xmx64m", "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1", "-cp", jars,
+  return join(world, group, { "tests/world/kafka/java", "-Xmx64m",
     "org.apache.kafka.tools.consumer." .. class, "--bootstrap-server",
     world.old.bootstrap, "--topic", topic, "--group", group, ... })
 end

@@ -13,23 +13,10 @@ local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
 
 local PARTITIONS, ROUNDS, RECORDS = 3, 8, 100
-local BYTES_PER_SECOND = "4000"
+local BYTES_PER_SECOND = 4000 -- that the copier may write to `new`
+local COPIER = "tranship-mirror" -- its client id
 --- Some batches are merged on the way, and a stall finds several in flight.
 local CODECS = { "none", "none", "lz4" }
-
---- Limits how fast the copier may write to `new`, or lifts the limit.
-local function quota(t, world, change)
-  local lib = (sys.env "XDG_CACHE_HOME" or sys.env "HOME" .. "/.cache")
-    .. "/tranship/kafka-4.3.1/*"
-  local done = t.ok(sys.run {
-    "java", "-cp", here .. "/../world/kafka:" .. lib,
-    "kafka.admin.ConfigCommand", "--bootstrap-server", world.new.bootstrap,
-    "--alter", "--entity-type", "clients", "--entity-name", "tranship-mirror",
-    change, change == "--add-config" and "producer_byte_rate="
-      .. BYTES_PER_SECOND or "producer_byte_rate",
-  })
-  t.equal(done.code, 0, done.stdout .. done.stderr)
-end
 
 local function start(t, world, road, env)
   t.ok(sys.spawn {
@@ -65,7 +52,7 @@ local function stall(t, world, env)
   world:reach(road:open())
   sys.kill(world:engine_pid(road), "TERM")
   while world:engine_pid(road) do task.sleep(20) end
-  quota(t, world, "--add-config")
+  world:quota(world.new, BYTES_PER_SECOND, COPIER)
   for round = 0, ROUNDS - 1 do
     for partition = 0, PARTITIONS - 1 do
       world:append(world.old, world.records("apps.slow", partition,
@@ -84,7 +71,7 @@ local function stall(t, world, env)
   local before = copied(world)
   await_copied(t, world, road, before)
   task.sleep(5000)
-  quota(t, world, "--delete-config")
+  world:quota(world.new, nil, COPIER)
   return road
 end
 

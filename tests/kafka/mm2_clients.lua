@@ -101,9 +101,11 @@ test("RemoteClusterUtils gets exact positions from a bridge", function(t)
     local back = now.checkpoints.plain4["east.apps.plain/0"]
     return on.downstream == 2300 and back.downstream == 7
   end)
-  local sync = mm2:flow().syncs["apps.plain/0"]
-  t.equal(sync[#sync].upstream, 2299)
-  t.equal(sync[#sync].downstream, 2299)
+  mm2:await("the newest sync", function(now)
+    local list = now.syncs["apps.plain/0"]
+    local sync = list[#list]
+    return sync.upstream == 2299 and sync.downstream == 2299
+  end)
   world:reach(road:closed())
 end)
 

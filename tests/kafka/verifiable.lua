@@ -10,9 +10,7 @@ local moving = dofile "tests/world/moving.lua"
 
 local BOOK = "tests/world/books/verifiable.lua"
 local APPS = { "consumer", "streams", "producer" }
-local CACHE = sys.env "XDG_CACHE_HOME" or sys.env "HOME" .. "/.cache"
-local JARS = sys.cwd() .. "/tests/world/kafka:" .. CACHE
-  .. "/tranship/kafka-4.3.1/*"
+local JAVA = sys.cwd() .. "/tests/world/kafka/java"
 
 --- The JSON lines of a client's log on both clusters, of one name.
 local function said(stage, app, name)
@@ -64,7 +62,7 @@ end
 
 test("Kafka's own clients lose nothing and see nothing twice", function(t)
   local stage <close> = stages.open(t)
-  local move = moving.begin(stage, { jars = JARS }, BOOK, APPS)
+  local move = moving.begin(stage, { java = JAVA }, BOOK, APPS)
   stage:wait_for("records", function()
     return #said(stage, "consumer", "record_data") > 500
   end, 60000)

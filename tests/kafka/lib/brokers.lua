@@ -104,10 +104,7 @@ function M.reassign(world, at, topic)
   local path = ("%s/%s-moves.json"):format(world.dir, at)
   world.t.ok(sys.write_file(path, ('{"version":1,"partitions":[%s]}')
     :format(table.concat(moves, ","))))
-  local lib = (sys.env "XDG_CACHE_HOME" or sys.env "HOME" .. "/.cache")
-    .. "/tranship/kafka-4.3.1/*"
-  local done = world.t.ok(sys.run { "java", "-XX:TieredStopAtLevel=1", "-cp",
-    here .. "/../../world/kafka:" .. lib,
+  local done = world.t.ok(sys.run { here .. "/../../world/kafka/java",
     "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
     "--bootstrap-server", world[at].bootstrap, "--reassignment-json-file", path,
     "--execute" })

@@ -10,16 +10,15 @@ local p = params {
   new    = a.text { help = "bootstrap address of the other" },
   apps   = a.text { help = "folder of the applications" },
   trails = a.text { help = "folder of their trails" },
-  jars   = a.text { help = "class path of Kafka's tools" },
+  java   = a.text { help = "what runs a class of Kafka's tools" },
 }
 
 local old = cluster "old" { bootstrap = p.old }
 local new = cluster "new" { bootstrap = p.new }
 
 local function tool(class, options)
-  return { "/bin/sh", "-c", 'exec java -Xmx96m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$JARS" '
-    .. "org.apache.kafka.tools." .. class .. " --bootstrap-server {bootstrap} " .. options,
-    env = { JARS = p.jars } }
+  return { "/bin/sh", "-c", "exec " .. p.java .. " -Xmx96m org.apache.kafka.tools." .. class
+    .. " --bootstrap-server {bootstrap} " .. options }
 end
 
 local greetings, reversed = "apps.samples.greetings", "apps.samples.greetings.reversed"

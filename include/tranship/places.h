@@ -22,15 +22,17 @@ typedef struct tsh_place_part {
   tsh_offsets *map;             /* becomes the places' own, also on failure */
   int64_t first_there;          /* the log there begins here; 0: not known */
   int64_t foreign, foreign_end; /* [from, to) is somebody else's */
+  bool left_out;                /* what lies below the map was left out */
 } tsh_place_part;
 
 typedef enum tsh_place {
-  TSH_PLACE_EXACT, /* of the record at the position */
-  TSH_PLACE_HOLE,  /* no record there: of the first one after it */
-  TSH_PLACE_END,   /* none after it either: behind the last one */
-  TSH_PLACE_AHEAD, /* not mirrored yet */
-  TSH_PLACE_BELOW, /* below where the mirror began */
-  TSH_PLACE_GONE,  /* the other log no longer holds it */
+  TSH_PLACE_EXACT,    /* of the record at the position */
+  TSH_PLACE_HOLE,     /* no record there: of the first one after it */
+  TSH_PLACE_END,      /* none after it either: behind the last one */
+  TSH_PLACE_AHEAD,    /* not mirrored yet */
+  TSH_PLACE_BELOW,    /* below where the mirror began, and so did the log */
+  TSH_PLACE_LEFT_OUT, /* the same, but there were records */
+  TSH_PLACE_GONE,     /* the other log no longer holds it */
   TSH_PLACE_FOREIGN,
   TSH_PLACE_PARTITION, /* the topic is known, the partition is not */
   TSH_PLACE_TOPIC,     /* unknown topic */

@@ -53,7 +53,7 @@ local function open_bridge(spec, again)
   local road = bridge.new {
     name = spec.name, from = from, to = to, topics = spec.topics,
     except = spec.except, names = spec.names, offsets = spec.offsets,
-    configs = spec.configs, acls = spec.acls,
+    configs = spec.configs, acls = spec.acls, start = spec.start,
   }
   local _ <close> = setmetatable({}, { __close = function()
     road:close()
@@ -201,6 +201,8 @@ return {
       help = "topics' settings: copied when they are made (the default), or followed" },
     { name = "acls", kind = "value", value = "KIND", choices = specs.ACLS,
       help = "the source's ACLs (default none)" },
+    { name = "start", kind = "value", value = "KIND", choices = specs.START,
+      help = "copy from the earliest record on, or only what is written from now on" },
     { name = "secrets-on-stdin", kind = "flag",
       help = "for a run that starts this: it hands the secrets over" },
     { name = "open", kind = "flag",
@@ -234,8 +236,8 @@ references, "file:PATH" or "env:NAME":
     "to": { "name": "new", "bootstrap": "new:9093", "ca": "file:ca.pem",
       "login": { "kind": "certificate", "cert": "file:me.pem", "key": "file:me.key" } },
     "topics": ["apps.*"], "except": ["apps.tmp.*"], "names": { "prefix": "blue." },
-    "offsets": "auto", "configs": "followed", "acls": "copied", "memory": "64MiB",
-    "rate": "20MiB/s", "metrics": "127.0.0.1:9404", "group": true }
+    "offsets": "auto", "configs": "followed", "acls": "copied", "start": "latest",
+    "memory": "64MiB", "rate": "20MiB/s", "metrics": "127.0.0.1:9404", "group": true }
 Other logins: { "kind": "plain", "user", "password" } and { "kind": "token",
 "command": ["get-token", "--audience", "kafka"] }.
 

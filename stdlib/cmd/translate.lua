@@ -59,9 +59,9 @@ function M.more_help()
   return [[
 
 An answer is exact, or says why there is none: not mirrored yet, below the log
-start, a foreign record, removed on the other side. Rows keep everything but the
-position, which is empty (null in JSON) where there is no exact one; then it ends
-with 1. Nothing is written to a cluster.
+start, below where copying began, a foreign record, removed on the other side.
+Rows keep everything but the position, which is empty (null in JSON) where there
+is no exact one; then it ends with 1. Nothing is written to a cluster.
 ]]
 end
 

@@ -20,6 +20,7 @@ function M.new(options) end
 ---@field partition integer
 ---@field map string bytes of offsets.map:save()
 ---@field first_there? integer the log there begins here
+---@field left_out? boolean what lies below the map was there, and was left out
 ---@field foreign? integer offsets from here...
 ---@field foreign_end? integer ...to before here are somebody else's
 
@@ -38,8 +39,8 @@ function places:add(part) end
 ---@return integer? place
 ---@return string word "exact", "hole" (the first record after it), "end"
 ---(behind the last one); without a place "not mirrored yet", "below the log
----start", "removed on the other side", "foreign record", "unknown partition",
----"unknown topic", "no position"
+---start", "below where copying began", "removed on the other side", "foreign
+---record", "unknown partition", "unknown topic", "no position"
 ---@return string? topic its name there
 function places:find(topic, partition, offset) end
 

@@ -11,6 +11,7 @@ local question = require "base.question"
 local rates = require "mirror.rates"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
+local beginning = lazy "mirror.beginning"
 local carry = lazy "mirror.carry"
 local declared = lazy "mirror.mm2.declared"
 local ledger = lazy "mirror.ledger"
@@ -45,6 +46,7 @@ end
 ---@field offsets "auto"|"same"|"mapped"
 ---@field configs? "created"|"followed"  settings of topics after their making
 ---@field acls? "none"|"copied"
+---@field start? "earliest"|"latest"  copy all, or what is written from now on
 ---@field rate? string  that it may read at, such as "20MiB/s"
 ---@field mirrormaker2? table  a flow to be taken over, or served: mirror.mm2
 ---@field on? table      the Kubernetes its engine runs on; default: here
@@ -76,6 +78,7 @@ function M.new(spec)
     names = spec.names or mirrormaker2 and declared.names(mirrormaker2)
       or "same",
     configs = spec.configs or "created", acls = spec.acls or "none",
+    start = spec.start or "earliest",
     rate = spec.rate, mirrormaker2 = mirrormaker2, on = spec.on,
     replicas = spec.replicas or 1, image = spec.image,
   }, M)
@@ -416,6 +419,7 @@ function M.legs(book)
           topic = name, partition = number, leg = leg.leg,
           writer = leg.writer, kind = ledger.is_same(leg) and "same"
             or "mapped", why = leg.mapped_why or leg.why, at = part.at,
+          left_out = beginning.told(name, number, book:first_leg(name, number)),
         }
       end
     end

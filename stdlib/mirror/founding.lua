@@ -8,6 +8,7 @@ local lazy = require "base.lazy"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local beginning = lazy "mirror.beginning"
 local names = require "mirror.names"
 local mirrormaker2 = lazy "mirror.mm2.stopped"
 local neighbours = require "mirror.neighbours"
@@ -73,8 +74,8 @@ local function describe(bridge)
     id = sys.hex(sys.random(8)), name = bridge.name, from = sides.from,
     to = sides.to, topics = bridge.topics, except = bridge.except,
     names = bridge.names, offsets = bridge.offsets,
-    configs = bridge.configs, acls = bridge.acls, rate = bridge.rate,
-    mirrormaker2 = bridge.mirrormaker2,
+    configs = bridge.configs, acls = bridge.acls, start = bridge.start,
+    rate = bridge.rate, mirrormaker2 = bridge.mirrormaker2,
   }
 end
 
@@ -141,11 +142,16 @@ local function send_record(bridge, again)
   said, why = describe(bridge)
   if not said then return nil, why end
   if book and book.bridge then said.id = book.bridge.id end
+  local shapes, list
+  shapes, why = M.carried(bridge)
+  if not shapes then return nil, why end
+  list, why = beginning.records(bridge, book, shapes)
+  if not list then return nil, why end
+  list[#list + 1] = { record.key.bridge, said }
+  list[#list + 1] = { record.key.wanted, { state = "open", time = sys.time(),
+    again = again } }
   local ok
-  ok, why = bridge:say {
-    { record.key.bridge, said },
-    { record.key.wanted, { state = "open", time = sys.time(), again = again } },
-  }
+  ok, why = bridge:say(list)
   if not ok then return nil, why end
   return { id = said.id }
 end
@@ -154,7 +160,7 @@ local function told_again(again)
   local list = {}
   for name in pairs(again) do list[#list + 1] = name end
   table.sort(list)
-  return #list == 0 and "" or ("; from its start, since it was made again "
+  return #list == 0 and "" or ("; anew, since it was made again "
     .. "there: %s"):format(table.concat(list, ", "))
 end
 
@@ -163,14 +169,15 @@ local function write_record(bridge)
   if not again then return nil, why end
   return effect.perform {
     primitive = "bridge.open", resume = "set", target = "bridge/" .. bridge.name,
-    summary = ("open bridge %s from %s to %s: %s, offsets %s%s%s"):format(
+    summary = ("open bridge %s from %s to %s: %s, offsets %s%s%s%s"):format(
       bridge.name, bridge.from.name, bridge.to.name,
       table.concat(bridge.topics, ", "), bridge.offsets,
+      bridge.start == "latest" and ", only what is written from then on" or "",
       rates.told(bridge.rate), told_again(again)),
     args = { topics = bridge.topics, except = bridge.except,
       names = bridge.names, offsets = bridge.offsets,
-      configs = bridge.configs, acls = bridge.acls, rate = bridge.rate,
-      mirrormaker2 = bridge.mirrormaker2, again = again },
+      configs = bridge.configs, acls = bridge.acls, start = bridge.start,
+      rate = bridge.rate, mirrormaker2 = bridge.mirrormaker2, again = again },
     before = "closed", after = { ok = true, seen = "opened above" },
     undo = "stop copying; what was copied stays",
     send = function() return send_record(bridge, again) end,
@@ -212,10 +219,11 @@ function M.found(bridge)
   return write_record(bridge)
 end
 
-local POLICY = { "topics", "except", "names", "offsets", "configs", "acls" }
+local POLICY = { "topics", "except", "names", "offsets", "configs", "acls",
+  "start" }
 
 --- What a bridge says that was opened before there was such a field.
-local UNSAID = { configs = "created", acls = "none" }
+local UNSAID = { configs = "created", acls = "none", start = "earliest" }
 
 --- Where the bridge's topic says otherwise than `stated`: one text each.
 local function differences(stated, said)

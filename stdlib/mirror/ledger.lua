@@ -76,6 +76,12 @@ function fold.want(ledger, said)
   entry(ledger, said.topic).want = said.value
 end
 
+--- The first word counts: what was written after it is copied.
+function fold.origin(ledger, said)
+  local topic = entry(ledger, said.topic)
+  topic.origin = topic.origin or said.value
+end
+
 --- Whoever has taken a partition under a later claim is believed, not the one
 -- before.
 function fold.at(ledger, said)
@@ -148,6 +154,14 @@ end
 function M:leg(topic, number)
   local part = self:partition(topic, number)
   return part and part.legs[part.last]
+end
+
+--- The first leg of a partition, or nil.
+function M:first_leg(topic, number)
+  local part = self:partition(topic, number)
+  for index = 1, part and part.last or 0 do
+    if part.legs[index] then return part.legs[index] end
+  end
 end
 
 --- Which side writes a topic now: "from", "to", or "turning" in between.

@@ -46,23 +46,17 @@ local function add_leg(exact, book, topic, number, leg, stop)
   return true
 end
 
-local function first_leg(part)
-  for index = 1, part.last do
-    if part.legs[index] then return part.legs[index] end
-  end
-end
-
 --- The map of a partition, from everything the ledger knows; to be closed.
 -- Nil before the first leg; nil and an err when the ledger contradicts itself.
 ---@param book table  a mirror.ledger
 function M.of(book, topic, number)
   local part = book:partition(topic, number)
-  local first = part and first_leg(part)
+  local first = book:first_leg(topic, number)
   if not first then return nil end
   local start = first.start
   local exact = offsets.new { source = start.from, target = start.to }
   local map = setmetatable({ start = start, exact = exact,
-    unproven = first.unproven }, M)
+    unproven = first.unproven, left_out = first.left_out }, M)
   for index = first.leg, part.last do
     local leg = part.legs[index]
     if leg then
@@ -80,7 +74,8 @@ end
 
 --- The place on the other side of position `offset` on side `at`. A position
 -- below the bridge's beginning is where the first record is; unless somebody
--- else copied records before that, of which nothing could be proved.
+-- else copied records before that, of which nothing could be proved, or the
+-- bridge left them out.
 ---@param offset integer
 ---@param at "from"|"to"
 ---@return integer? place, string? reason
@@ -88,6 +83,10 @@ function M:lookup(offset, at)
   if self.unproven and offset < self.start[at] then
     return nil, ("offset %d is below %d, where what is proved of the copy "
       .. "begins"):format(offset, self.start[at])
+  end
+  if self.left_out and at == "from" and offset < self.start.from then
+    return nil, ("below where copying began: offset %d was left out, the copy "
+      .. "begins at %d"):format(offset, self.start.from)
   end
   local asked = math.max(offset, self.start[at])
   local place

@@ -87,7 +87,8 @@ function M.of(book, options)
         all:add {
           topic = options.back and there or name,
           there = options.back and name or there, partition = number,
-          map = exact:save(), foreign = foreign, foreign_end = foreign_end,
+          map = exact:save(), left_out = exact.left_out ~= nil and not options.back,
+          foreign = foreign, foreign_end = foreign_end,
           first_there = options.starts and not options.back
             and options.starts[name .. "/" .. number] or nil,
         }
@@ -116,6 +117,8 @@ local function reason(book, position, word, back)
     word = back and ("not the bridge's: it began at offset %d")
       :format(exact.start[at])
       or ("%s: copying began at offset %d"):format(word, exact.start[at])
+  elseif word == "below where copying began" then
+    word = ("%s: that was at offset %d"):format(word, exact.start[at])
   elseif word == "foreign record" then
     word = word .. ": " .. part.at.text
   end

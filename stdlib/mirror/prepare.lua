@@ -8,6 +8,7 @@ local log = require "vm.log"
 local mirror = require "vm.mirror"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local beginning = require "mirror.beginning"
 local halt = require "mirror.halt"
 local ledger = require "mirror.ledger"
 local transactions = require "mirror.transactions"
@@ -33,10 +34,10 @@ local function kind_of(flow, source, target)
     why = ("the target holds records at offsets %d to %d")
       :format(target.start, target.stop - 1)
   elseif target.stop > source.start then
-    why = ("the target's next offset is %d, past the source's log start %d")
+    why = ("the target's next offset is %d, past where the copy begins, %d")
       :format(target.stop, source.start)
   elseif source.start - target.stop > MAX_FILLER then
-    why = ("the source begins at offset %d, too far to fill")
+    why = ("the copy begins at offset %d, too far to fill")
       :format(source.start)
   else
     return "same"
@@ -66,8 +67,7 @@ end
 function M.first_leg(flow, number, writer, anew)
   local reads, writes = "from", "to"
   if writer == "to" then reads, writes = writes, reads end
-  local source, why = flow:side(reads):bounds(flow:name_on(reads),
-    flow.partition)
+  local source, why = beginning.bounds(flow, reads, anew)
   if not source then return nil, why end
   local target
   target, why = flow:side(writes):bounds(flow:name_on(writes), flow.partition)
@@ -93,7 +93,7 @@ function M.first_leg(flow, number, writer, anew)
     leg = number, writer = writer, pid = pid, epoch = 0, ids = ids,
     anew = anew or nil, start = starts, kind = kind,
     why = kind == "mapped" and reason or nil,
-    filled_from = filler > 0 and target.stop or nil,
+    filled_from = filler > 0 and target.stop or nil, left_out = source.left_out,
     transactions = keeps or nil, no_transactions = why_not,
     since = {
       from = starts.from, to = starts.to, sequence = filler % SEQUENCES,

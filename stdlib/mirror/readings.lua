@@ -203,7 +203,7 @@ function M.progress(bridge)
       offsets = one.kind, why = one.why, state = at.state or "preparing",
       text = at.text, source = at.source, target = at.target,
       source_end = at.source_end, reason = at.reason, range = at.range,
-      warning = at.warning,
+      warning = at.warning, left_out = one.left_out,
     }
   end
   return rows
@@ -223,6 +223,14 @@ local function shadows_of(bridge, book)
   table.sort(said)
   return list, ("; %d groups that moved are shadowed where they came from%s")
     :format(#list - #said, #said > 0 and "; not " .. answer.some(said, 3) or "")
+end
+
+--- What of these partitions is not copied, as the bridge began behind it.
+local function not_copied(rows)
+  local said = {}
+  for _, row in ipairs(rows) do said[#said + 1] = row.left_out end
+  return #said == 0 and "" or "; left out, as it was written before the bridge "
+    .. "was opened: " .. answer.some(said, 3)
 end
 
 --- What does not go well with some of these partitions; "" for nothing.
@@ -275,7 +283,9 @@ function M.status(bridge)
     status.text = ("bridge %s is closed%s"):format(bridge.name,
       status.remains and "; what it made is left: " .. status.remains or "")
   end
-  if status.open then status.text = status.text .. shadowed end
+  if status.open then
+    status.text = status.text .. shadowed .. not_copied(status.partitions or {})
+  end
   return status
 end
 

@@ -4,6 +4,8 @@
 --
 --   bridge               who we are: ids and names of both clusters, policy
 --   wanted               what the run wants of the bridge: open or closed
+--   origin/T             where T began and ended as the bridge was opened to copy
+--                        only what is written after that
 --   want/T               what the run wants of topic T: leg number and writer
 --   claim                which engine works: instance, host, process
 --   engine               what that engine reached: running, stopped, closed
@@ -46,7 +48,7 @@ end
 M.key = {
   bridge = "bridge", wanted = "wanted", claim = "claim", engine = "engine",
   ask = "ask", goodbye = "goodbye",
-  want = join "want", at = join "at", leg = join "leg", turn = join "turn",
+  want = join "want", origin = join "origin", at = join "at", leg = join "leg", turn = join "turn",
   segment = join "seg", txn = join "txn",
   group = of_group "group", shadow = of_group "shadow",
   loan = join "loan",

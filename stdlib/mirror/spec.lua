@@ -5,7 +5,7 @@
 --     "to":   { "name": "new", "bootstrap": "new:9092" },
 --     "topics": ["apps.*"], "except": ["apps.tmp.*"], "names": "same",
 --     "offsets": "auto", "configs": "followed", "acls": "copied",
---     "memory": "64MiB", "rate": "20MiB/s", "metrics": "127.0.0.1:9404",
+--     "start": "latest", "memory": "64MiB", "rate": "20MiB/s", "metrics": "127.0.0.1:9404",
 --     "group": true }
 -- Everything below `to` may be left out. Without `topics` the bridge must be
 -- there already: its topic on the target says what it carries. How one logs in
@@ -25,6 +25,7 @@ local M = {}
 M.OFFSETS = { "auto", "same", "mapped" }
 M.CONFIGS = { "created", "followed" }
 M.ACLS = { "none", "copied" }
+M.START = { "earliest", "latest" }
 
 local MEMORY = "64MiB"
 local LEAST_MEMORY = 1 << 20
@@ -102,7 +103,7 @@ end
 local READ = {
   name = name, from = side, to = side, topics = patterns, except = patterns,
   names = names, offsets = choice(M.OFFSETS), configs = choice(M.CONFIGS),
-  acls = choice(M.ACLS), memory = memory, rate = rate, metrics = address,
+  acls = choice(M.ACLS), start = choice(M.START), memory = memory, rate = rate, metrics = address,
   group = flag,
   format = function(value) return value end, -- place has looked at it
 }
@@ -112,7 +113,7 @@ local function from_options(opts, given)
   local said = {
     name = given, topics = opts.topics, except = opts.except,
     offsets = opts.offsets, configs = opts.configs, acls = opts.acls,
-    memory = opts.memory, rate = opts.rate, metrics = opts.metrics,
+    start = opts.start, memory = opts.memory, rate = opts.rate, metrics = opts.metrics,
     group = opts.group,
     names = opts.prefix and { prefix = opts.prefix } or nil,
   }

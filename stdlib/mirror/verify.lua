@@ -8,6 +8,7 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 local context = require "base.context"
 local answer = require "mirror.answer"
+local beginning = require "mirror.beginning"
 local difference = require "mirror.difference"
 local ledger = require "mirror.ledger"
 local map = require "mirror.map"
@@ -200,6 +201,10 @@ local function text_of(bridge, result)
     lines[#lines + 1] = "removed since, so not compared: "
       .. answer.some(result.removed, SHOWN)
   end
+  if #result.left_out > 0 then
+    lines[#lines + 1] = "written before the bridge was opened, so not copied: "
+      .. answer.some(result.left_out, SHOWN)
+  end
   return table.concat(lines, "\n")
 end
 
@@ -235,6 +240,8 @@ local function ranges_of(bridge, book, compacted, part, result)
         if range then
           ranges[#ranges + 1] = range
           result.all_offsets = result.all_offsets + slices.size(range)
+          table.insert(result.left_out, beginning.told(name, number,
+            book:first_leg(name, number)))
           table.move(range.removed, 1, #range.removed, #result.removed + 1,
             result.removed)
         else
@@ -251,6 +258,7 @@ local function seen_of(result)
     records = result.records, partitions = result.partitions,
     differences = result.differences, problems = result.problems,
     removed = #result.removed > 0 and result.removed or nil,
+    left_out = #result.left_out > 0 and result.left_out or nil,
     sample = result.sample, at = sys.time(),
   }
 end
@@ -271,7 +279,7 @@ function M.same_records(bridge, options)
   local book
   book, why = bridge:open_ledger()
   if not book then return nil, why end
-  local result = { differences = {}, records = 0, partitions = 0, removed = {},
+  local result = { differences = {}, records = 0, partitions = 0, removed = {}, left_out = {},
     offsets = 0, all_offsets = 0 }
   local compacted
   compacted, why = is_compacted(bridge, book:names())

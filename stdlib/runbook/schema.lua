@@ -177,6 +177,10 @@ M.words = {
       { name = "acls", kind = "choice", default = "none",
         values = { "none", "copied" }, phase = "run",
         desc = "whether the source's ACLs are copied to the target" },
+      { name = "start", kind = "choice", default = "earliest",
+        values = { "earliest", "latest" }, phase = "run",
+        desc = "copy from the earliest record on, or only what is written after "
+          .. "the bridge is opened" },
       { name = "rate", kind = "rate", phase = "run",
         desc = "bytes it may read per second, such as \"20MiB/s\"" },
       { name = "engine", kind = "choice", default = "tranship",

@@ -65,6 +65,26 @@ static void a_place_is_exact_or_says_why(void **state) {
   tsh_places_free(places);
 }
 
+static void what_was_left_out_is_told_from_what_never_was(void **state) {
+  (void)state;
+  tsh_places *places = tsh_places_new(false, false);
+  for (int32_t i = 0; i < 2; i++) {
+    tsh_place_part part = {.topic = "t",
+                           .topic_there = "t",
+                           .partition = i,
+                           .map = tsh_offsets_new(100, 0),
+                           .left_out = i == 1};
+    assert_int_equal(tsh_places_add(places, &part, NULL), 0);
+  }
+  answer_is(places, "t", 0, 99, TSH_PLACE_BELOW, 0);
+  answer_is(places, "t", 1, 99, TSH_PLACE_LEFT_OUT, 0);
+  answer_is(places, "t", 1, 100, TSH_PLACE_END, 0);
+  assert_false(tsh_places_is_given(places, TSH_PLACE_LEFT_OUT));
+  assert_string_equal(tsh_place_name(TSH_PLACE_LEFT_OUT),
+                      "below where copying began");
+  tsh_places_free(places);
+}
+
 static void many_partitions_are_told_apart(void **state) {
   (void)state;
   tsh_places *places = tsh_places_new(false, false);
@@ -254,6 +274,7 @@ static void descriptors_pass_and_are_counted(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_place_is_exact_or_says_why),
+      cmocka_unit_test(what_was_left_out_is_told_from_what_never_was),
       cmocka_unit_test(many_partitions_are_told_apart),
       cmocka_unit_test(csv_keeps_all_but_the_position),
       cmocka_unit_test(columns_may_be_numbers),

@@ -1,7 +1,11 @@
 --- What Kafka's integration tests ask of MirrorMaker 2, asked of a bridge: on a
 -- source whose every batch is a transaction, so that commit markers lie between
 -- the records, and harder where MirrorMaker is only near: positions are exact.
+-- Each case names the tests of MirrorConnectorsIntegrationBaseTest that it stands
+-- for. Not asked: those of a forwarding admin of one's own, which is a Java class.
 
+local founding = require "mirror.founding"
+local sys = require "vm.sys"
 local task = require "vm.task"
 
 local test = ...
@@ -47,6 +51,7 @@ local function must_be_exact(c, group, topic, upstream)
   return downstream
 end
 
+--- testReplication.
 function case.every_record_arrives_once_with_its_topic(c)
   for partition = 0, PARTITIONS - 1 do
     c.t.equal(c.world:must_be_same(TOPIC, partition), RECORDS)
@@ -55,6 +60,7 @@ function case.every_record_arrives_once_with_its_topic(c)
   c.t.ok(answer.ok, answer.text)
 end
 
+--- testOffsetSyncsTopicsOnTarget.
 function case.syncs_lie_on_the_target_and_the_source_is_left_alone(c)
   local function internals(at)
     local list = {}
@@ -72,11 +78,13 @@ function case.syncs_lie_on_the_target_and_the_source_is_left_alone(c)
   c.t.equal(internals(c.world.old), {})
 end
 
+--- testReplicationWithEmptyPartition.
 function case.a_position_on_an_empty_partition_is_zero(c)
   commit(c, "on-empty", "empty-topic", 0)
   c.t.equal(checkpoint(c, "on-empty", "empty-topic", 0), 0)
 end
 
+--- testOffsetTranslationBehindReplicationFlow.
 function case.a_consumer_behind_the_flow_is_exact_forth_and_back(c)
   local stop = c.world:ends(c.world.old, TOPIC, 0).stop
   local last = -1
@@ -88,6 +96,7 @@ function case.a_consumer_behind_the_flow_is_exact_forth_and_back(c)
   c.t.ok(must_be_exact(c, "behind", TOPIC, stop // 10) < last, "it rewinds")
 end
 
+--- testOneWayReplicationWithAutoOffsetSync.
 function case.a_new_topic_and_a_new_group_are_picked_up(c)
   c.world:create(c.world.old, { { name = "test-topic-2" } })
   append(c.world, c.world.old, "test-topic-2", 0, 0, 20)
@@ -102,6 +111,8 @@ function case.a_new_topic_and_a_new_group_are_picked_up(c)
   c.t.equal(c.world:must_be_same("test-topic-2", 0), 20)
 end
 
+--- testNoCheckpointsIfNoRecordsAreMirrored, and that without offset syncs there
+-- is no topic of them.
 function case.a_bridge_that_serves_nobody_tells_nothing(c)
   c.world:create(c.world.old, { { name = "late-topic" } })
   append(c.world, c.world.old, "late-topic", 0, 0, 10)
@@ -116,6 +127,7 @@ function case.a_bridge_that_serves_nobody_tells_nothing(c)
   c.world:reach(quiet:closed())
 end
 
+--- testRestartReplication.
 function case.after_a_restart_it_catches_up_and_goes_only_on(c)
   local before = must_be_exact(c, "steady", TOPIC, 20)
   c.world:kill_engine(c.road)
@@ -127,6 +139,120 @@ function case.after_a_restart_it_catches_up_and_goes_only_on(c)
   c.t.equal(after, c.world:ends(c.world.new, TOPIC, 0).stop)
   c.t.ok(after > before)
   c.t.equal(c.world:must_be_same(TOPIC, 0), RECORDS + 20)
+end
+
+--- Begins a transaction on a topic of the old side, and gives what ends it.
+local function leave_open(c, topic)
+  local producer = c.t.ok(c.world.old:client("write"):producer {
+    transactional_id = sys.hex(sys.random(6)) })
+  c.t.ok(producer:init())
+  c.t.ok(producer:begin())
+  local function add(first)
+    for _, one in ipairs(c.t.ok(producer:produce(c.world.records(topic, 0, first,
+      5)))) do
+      c.t.ok(not one.err, one.err)
+    end
+  end
+  add(0)
+  return function()
+    add(5)
+    c.t.ok(producer:commit())
+    producer:close()
+  end
+end
+
+--- The new side holds what the old one holds from an offset on, and nothing else.
+local function must_hold_from(c, topic, from, same)
+  local mine, there = {}, (c.world:read(c.world.new, topic, 0))
+  for _, one in ipairs((c.world:read(c.world.old, topic, 0))) do
+    if one.offset >= from then mine[#mine + 1] = one end
+  end
+  c.t.equal(#there, #mine, topic)
+  for index, one in ipairs(mine) do
+    local other = there[index]
+    c.t.equal({ key = other.key, value = other.value,
+      offset = same and other.offset }, { key = one.key, value = one.value,
+      offset = same and one.offset }, topic)
+  end
+  return #mine
+end
+
+--- Positions from before the opening have no place, and everybody says so.
+local function must_be_left_out(c, road, topic, begin)
+  local t, new = c.t, c.world.new
+  local function translate(offset)
+    return road:translate({ topic = topic, partition = 0, offset = offset },
+      { to = new })
+  end
+  local place, why = translate(begin - 1)
+  t.fails("not found", place, why)
+  t.match(why, "below where copying began: offset " .. begin - 1)
+  t.ok(translate(begin))
+  local said = t.ok(sys.run { sys.executable(), "translate", road.name,
+    "--state", c.world.state, ("%s/0/%d"):format(topic, begin - 1) })
+  t.equal(said.code, 1)
+  t.match(said.stdout, "below where copying began: that was at offset " .. begin)
+  local range = ("%s/0: offsets 0 to %d"):format(topic, begin - 1)
+  t.match(t.ok(road:status()).text, range)
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+  t.match(answer.text, range)
+  commit(c, "early", topic, begin - 1)
+  t.fails("conflict", road:carry_offsets("early", { to = new }))
+  commit(c, "early", topic, begin)
+  t.equal(t.ok(road:carry_offsets("early", { to = new }))[1].exactly, 1)
+end
+
+--- testReplicateFromLatest: copied is what is written after the bridge was opened,
+-- also before its engine began; and what was open then, whole.
+function case.from_latest_only_what_is_written_later_is_copied(c)
+  local world, t = c.world, c.t
+  local old, new = world.old, world.new
+  local topics, begins = { "latest-same", "latest-mapped" }, {}
+  for _, name in ipairs { "latest-same", "latest-mapped", "latest-open" } do
+    world:create(old, { { name = name } })
+  end
+  world:make_mapped "latest-mapped"
+  for _, name in ipairs(topics) do
+    append(world, old, name, 0, 0, RECORDS)
+    begins[name] = world:ends(old, name, 0).stop
+  end
+  local finish = leave_open(c, "latest-open")
+  local road = world:bridge { name = "latest", topics = { "latest-*" },
+    start = "latest" }
+  t.ok(founding.found(road))
+  finish()
+  world:create(old, { { name = "latest-born" } })
+  for _, name in ipairs { "latest-same", "latest-mapped", "latest-born" } do
+    append(world, old, name, 0, RECORDS, 20)
+  end
+  world:reach(road:open())
+  world:settle(road)
+  t.equal(world:kinds(road), { ["latest-same/0"] = "same",
+    ["latest-mapped/0"] = "mapped", ["latest-open/0"] = "same",
+    ["latest-born/0"] = "same" })
+  t.equal(must_hold_from(c, "latest-open", 0, true), 10)
+  t.equal(must_hold_from(c, "latest-born", 0, true), 20)
+  for _, name in ipairs(topics) do
+    must_hold_from(c, name, begins[name], name == "latest-same")
+    must_be_left_out(c, road, name, begins[name])
+  end
+  for _, at in ipairs { new, old } do -- there and back
+    t.ok(road:drain(topics))
+    t.ok(road:turn(topics, { writer = at }))
+    for _, name in ipairs(topics) do append(world, at, name, 0, 100, 10) end
+    world:settle(road)
+  end
+  for _, name in ipairs(topics) do
+    t.equal(must_hold_from(c, name, begins[name]), 40)
+  end
+  local answer = t.ok(road:same_records())
+  t.ok(answer.ok, answer.text)
+  world:reach(road:closed())
+  local all = world:bridge { name = "latest", topics = { "latest-*" } }
+  local done, why = founding.adopt(all, { start = "earliest" })
+  t.fails("conflict", done, why)
+  t.match(why, 'start is ["latest"] there, ["earliest"] here')
 end
 
 --- The values a group reads of partition 0 from its position on; it then
@@ -149,6 +275,7 @@ local function consume(c, at, group)
   return values
 end
 
+--- testReplication, its way there and back.
 function case.a_group_fails_over_and_back_and_reads_each_record_once(c)
   local old, new = c.world.old, c.world.new
   local topics, seen, first = { TOPIC }, {}, 1000
@@ -181,6 +308,7 @@ local ORDER = { "every_record_arrives_once_with_its_topic",
   "a_new_topic_and_a_new_group_are_picked_up",
   "a_bridge_that_serves_nobody_tells_nothing",
   "after_a_restart_it_catches_up_and_goes_only_on",
+  "from_latest_only_what_is_written_later_is_copied",
   "a_group_fails_over_and_back_and_reads_each_record_once" }
 
 test("MirrorMaker 2's scenarios, with exact positions", function(t)

@@ -52,9 +52,9 @@ static int places_new(lua_State *L) {
 
 /* places:add{ topic, there, partition, map, ... } -> true | nil, err */
 static int places_add(lua_State *L) {
-  static const char *const names[] = {"topic",       "there",   "partition",
-                                      "map",         "foreign", "foreign_end",
-                                      "first_there", NULL};
+  static const char *const names[] = {"topic",       "there",    "partition",
+                                      "map",         "foreign",  "foreign_end",
+                                      "first_there", "left_out", NULL};
   handle *h = check(L);
   tsh_place_part part = {0};
   size_t size;
@@ -69,6 +69,7 @@ static int places_add(lua_State *L) {
   part.first_there = tsh_bind_opt_integer(L, 2, "first_there", 0);
   part.foreign = tsh_bind_opt_integer(L, 2, "foreign", 0);
   part.foreign_end = tsh_bind_opt_integer(L, 2, "foreign_end", 0);
+  part.left_out = tsh_bind_opt_boolean(L, 2, "left_out", 0);
   lua_getfield(L, 2, "map");
   bytes = luaL_checklstring(L, -1, &size);
   if (tsh_offsets_load(&part.map, (const uint8_t *)bytes, size, &err) != 0 ||

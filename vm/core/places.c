@@ -14,6 +14,7 @@ typedef struct part {
   tsh_offsets *map; /* NULL: a slot that says the topic is known */
   int64_t first_there;
   int64_t foreign, foreign_end;
+  bool left_out;
 } part;
 
 enum { ANY_PARTITION = -1, FIRST_SLOTS = 64 };
@@ -32,6 +33,7 @@ const char *tsh_place_name(tsh_place place) {
                                       "end",
                                       "not mirrored yet",
                                       "below the log start",
+                                      "below where copying began",
                                       "removed on the other side",
                                       "foreign record",
                                       "unknown partition",
@@ -122,6 +124,7 @@ static int put(tsh_places *places, const tsh_place_part *told,
   slot->first_there = told->first_there;
   slot->foreign = told->foreign;
   slot->foreign_end = told->foreign_end;
+  slot->left_out = told->left_out;
   return 0;
 }
 
@@ -157,7 +160,7 @@ static tsh_place look(const tsh_places *places, const part *at, int64_t offset,
                            : tsh_offsets_lookup(at->map, offset, out)];
   if (how <= TSH_PLACE_END && *out < at->first_there)
     return TSH_PLACE_GONE;
-  return how;
+  return how == TSH_PLACE_BELOW && at->left_out ? TSH_PLACE_LEFT_OUT : how;
 }
 
 tsh_place_answer tsh_places_find(const tsh_places *places, const char *topic,

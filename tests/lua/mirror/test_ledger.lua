@@ -1,6 +1,7 @@
 --- The bridge's records, the ledger folded from them, and the exact map.
 
 local json = require "vm.json"
+local beginning = require "mirror.beginning"
 local ledger = require "mirror.ledger"
 local map = require "mirror.map"
 local names = require "mirror.names"
@@ -58,6 +59,27 @@ test("below what is proved of another engine's copy there is no place",
     t.match(why, "offset 99 is below 100, where what is proved of the copy")
     t.equal(exact:lookup(39, "to"), nil)
     t.equal(exact:lookup(50, "to"), 112)
+  end)
+
+test("below where copying began there is no place, but on the target there is",
+  function(t)
+    local book = ledger_of {
+      { key.origin "t", { id = "x", starts = { 20 }, stops = { 100 } } },
+      leg(1, "from", 100, 40, { left_out = 20 }), segment(1, 100, 40, 10),
+      at(1, 110, 50),
+      { key.origin "t", { id = "x", starts = { 20 }, stops = { 105 } } },
+    }
+    t.equal(book.topics.t.origin.stops, { 100 }) -- the first word counts
+    local exact <close> = map.of(book, "t", 0)
+    local place, why = exact:lookup(99, "from")
+    t.equal(place, nil)
+    t.equal(why, "below where copying began: offset 99 was left out, the copy "
+      .. "begins at 100")
+    t.equal(exact:lookup(100, "from"), 40)
+    t.equal(exact:lookup(40, "to"), 100)
+    t.equal(exact:lookup(7, "to"), 100)
+    t.equal(beginning.told("t", 0, book:first_leg("t", 0)),
+      "t/0: offsets 20 to 99")
   end)
 
 test("a mapped leg: records, gaps, the end, what is not copied", function(t)

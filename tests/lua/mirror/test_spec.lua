@@ -32,13 +32,13 @@ test("a file says it, and flags win", function(t)
   local path, gone <close> = file_of(t, [[{ "format": 1, "name": "road",
     "from": { "name": "old", "bootstrap": "a:1", "more": "kept" },
     "to": { "name": "new", "bootstrap": "b:2" }, "offsets": "same",
-    "configs": "followed", "acls": "copied", "topics": ["x", "y*"] }]])
+    "configs": "followed", "acls": "copied", "start": "latest", "topics": ["x", "y*"] }]])
   local found, problems = spec.of({ config = path, from = "c:3",
     offsets = "mapped", metrics = "off" })
   t.equal(problems, {})
   t.equal(found.from, { name = "old", bootstrap = "c:3", more = "kept" })
-  t.equal({ found.offsets, found.configs, found.acls, found.metrics },
-    { "mapped", "followed", "copied", "off" })
+  t.equal({ found.offsets, found.configs, found.acls, found.start, found.metrics },
+    { "mapped", "followed", "copied", "latest", "off" })
   t.equal(found.memory, 64 << 20)
   t.ok(gone)
 end)
@@ -46,14 +46,15 @@ end)
 test("everything that is wrong is told at once", function(t)
   local path, gone <close> = file_of(t, [[{ "format": 1, "name": "road",
     "from": { "name": "old" }, "topics": [], "names": 7, "offsets": "exact",
-    "memory": "1KiB", "rate": "5/s", "metrics": "host:1", "group": "yes", "tropics": 1 }]])
+    "memory": "1KiB", "rate": "5/s", "metrics": "host:1", "group": "yes", "tropics": 1,
+    "start": "now" }]])
   local found, problems = spec.of({ config = path }, "other")
   t.equal(found, nil)
   local all = table.concat(problems, "\n")
   for _, part in ipairs { "the file is bridge road's, not other's",
     "from is {", "topics is a list", "names is", "offsets is one of",
     "memory is at least", "rate is bytes per time", "metrics is", "group is true or false",
-    "tropics is no field", "no cluster 'to'" } do
+    "start is one of: earliest, latest", "tropics is no field", "no cluster 'to'" } do
     t.ok(all:find(part, 1, true), part .. " in\n" .. all)
   end
   t.ok(gone)

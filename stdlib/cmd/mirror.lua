@@ -53,7 +53,8 @@ local function open_bridge(spec, again)
   local road = bridge.new {
     name = spec.name, from = from, to = to, topics = spec.topics,
     except = spec.except, names = spec.names, offsets = spec.offsets,
-    configs = spec.configs, acls = spec.acls, start = spec.start,
+    configs = spec.configs, defaults = spec.defaults, acls = spec.acls,
+    start = spec.start,
   }
   local _ <close> = setmetatable({}, { __close = function()
     road:close()
@@ -199,6 +200,10 @@ return {
     { name = "configs", kind = "value", value = "KIND",
       choices = specs.CONFIGS,
       help = "topics' settings: copied when they are made (the default), or followed" },
+    { name = "defaults", kind = "value", value = "KIND",
+      choices = specs.DEFAULTS,
+      help = "whose hold where a topic sets nothing: the target's (the default), or "
+        .. "the source's" },
     { name = "acls", kind = "value", value = "KIND", choices = specs.ACLS,
       help = "the source's ACLs (default none)" },
     { name = "start", kind = "value", value = "KIND", choices = specs.START,
@@ -236,8 +241,9 @@ references, "file:PATH" or "env:NAME":
     "to": { "name": "new", "bootstrap": "new:9093", "ca": "file:ca.pem",
       "login": { "kind": "certificate", "cert": "file:me.pem", "key": "file:me.key" } },
     "topics": ["apps.*"], "except": ["apps.tmp.*"], "names": { "prefix": "blue." },
-    "offsets": "auto", "configs": "followed", "acls": "copied", "start": "latest",
-    "memory": "64MiB", "rate": "20MiB/s", "metrics": "127.0.0.1:9404", "group": true }
+    "offsets": "auto", "configs": "followed", "defaults": "source",
+    "acls": "copied", "start": "latest", "memory": "64MiB",
+    "rate": "20MiB/s", "metrics": "127.0.0.1:9404", "group": true }
 Other logins: { "kind": "plain", "user", "password" } and { "kind": "token",
 "command": ["get-token", "--audience", "kafka"] }.
 

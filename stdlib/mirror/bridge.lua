@@ -45,6 +45,7 @@ end
 ---@field names "same"|table
 ---@field offsets "auto"|"same"|"mapped"
 ---@field configs? "created"|"followed"  settings of topics after their making
+---@field defaults? "target"|"source"  whose hold where a topic sets nothing
 ---@field acls? "none"|"copied"
 ---@field start? "earliest"|"latest"  copy all, or what is written from now on
 ---@field rate? string  that it may read at, such as "20MiB/s"
@@ -78,7 +79,7 @@ function M.new(spec)
     names = spec.names or mirrormaker2 and declared.names(mirrormaker2)
       or "same",
     configs = spec.configs or "created", acls = spec.acls or "none",
-    start = spec.start or "earliest",
+    start = spec.start or "earliest", defaults = spec.defaults or "target",
     rate = spec.rate, mirrormaker2 = mirrormaker2, on = spec.on,
     replicas = spec.replicas or 1, image = spec.image,
   }, M)

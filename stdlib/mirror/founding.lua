@@ -58,6 +58,16 @@ local function create_topic(bridge)
   }
 end
 
+--- What holds of a bridge until it is opened otherwise.
+local POLICY = { "topics", "except", "names", "offsets", "configs", "defaults",
+  "acls", "start" }
+
+local function policy_of(bridge)
+  local said = { rate = bridge.rate, mirrormaker2 = bridge.mirrormaker2 }
+  for _, field in ipairs(POLICY) do said[field] = bridge[field] end
+  return said
+end
+
 --- What the bridge is; id and clusters never change once written.
 local function describe(bridge)
   local sides = {}
@@ -70,13 +80,10 @@ local function describe(bridge)
       never = cluster.never,
     }
   end
-  return {
-    id = sys.hex(sys.random(8)), name = bridge.name, from = sides.from,
-    to = sides.to, topics = bridge.topics, except = bridge.except,
-    names = bridge.names, offsets = bridge.offsets,
-    configs = bridge.configs, acls = bridge.acls, start = bridge.start,
-    rate = bridge.rate, mirrormaker2 = bridge.mirrormaker2,
-  }
+  local said = policy_of(bridge)
+  said.id, said.name = sys.hex(sys.random(8)), bridge.name
+  said.from, said.to = sides.from, sides.to
+  return said
 end
 
 --- Is every partition of the topic written by the source, and its leg made for
@@ -167,6 +174,8 @@ end
 local function write_record(bridge)
   local again, why = made_again(bridge)
   if not again then return nil, why end
+  local args = policy_of(bridge)
+  args.again = again
   return effect.perform {
     primitive = "bridge.open", resume = "set", target = "bridge/" .. bridge.name,
     summary = ("open bridge %s from %s to %s: %s, offsets %s%s%s%s"):format(
@@ -174,11 +183,8 @@ local function write_record(bridge)
       table.concat(bridge.topics, ", "), bridge.offsets,
       bridge.start == "latest" and ", only what is written from then on" or "",
       rates.told(bridge.rate), told_again(again)),
-    args = { topics = bridge.topics, except = bridge.except,
-      names = bridge.names, offsets = bridge.offsets,
-      configs = bridge.configs, acls = bridge.acls, start = bridge.start,
-      rate = bridge.rate, mirrormaker2 = bridge.mirrormaker2, again = again },
-    before = "closed", after = { ok = true, seen = "opened above" },
+    args = args, before = "closed",
+    after = { ok = true, seen = "opened above" },
     undo = "stop copying; what was copied stays",
     send = function() return send_record(bridge, again) end,
   }
@@ -219,11 +225,9 @@ function M.found(bridge)
   return write_record(bridge)
 end
 
-local POLICY = { "topics", "except", "names", "offsets", "configs", "acls",
-  "start" }
-
 --- What a bridge says that was opened before there was such a field.
-local UNSAID = { configs = "created", acls = "none", start = "earliest" }
+local UNSAID = { configs = "created", defaults = "target", acls = "none",
+  start = "earliest" }
 
 --- Where the bridge's topic says otherwise than `stated`: one text each.
 local function differences(stated, said)

@@ -131,18 +131,18 @@ function M.lag(bridge, options)
   end)
 end
 
-local function compare_configs(name, a, b, problems)
-  for key, value in pairs(a) do
-    if b[key] ~= value then
-      problems[#problems + 1] = ("%s: %s is %s here and %s there"):format(name,
-        key, value, tostring(b[key] or "not set"))
-    end
+--- What the copy's settings lack, one text each.
+local function compare_configs(name, mine, its, change, problems)
+  for key, value in pairs(change and change.set or {}) do
+    local there = its[key]
+    there = there and (there.source == "topic" or mine[key].source ~= "topic")
+      and there.value or "not set"
+    problems[#problems + 1] = ("%s: %s is %s here and %s there"):format(name,
+      key, value, there)
   end
-  for key, value in pairs(b) do
-    if a[key] == nil then
-      problems[#problems + 1] = ("%s: %s is not set here and %s there")
-        :format(name, key, value)
-    end
+  for _, key in ipairs(change and change.delete or {}) do
+    problems[#problems + 1] = ("%s: %s is not set here and %s there")
+      :format(name, key, its[key].value)
   end
 end
 
@@ -171,14 +171,15 @@ function M.same_topics(bridge)
     end
   end
   local mine, theirs
-  mine, why = settings.own(bridge.from:client "read", here)
+  mine, why = settings.described(bridge.from:client "read", here)
   if not mine then return nil, why end
-  theirs, why = settings.own(bridge.to:client "read", other)
+  theirs, why = settings.described(bridge.to:client "read", other)
   if not theirs then return nil, why end
   local settable = other[1] and settings.known(bridge.to:client "read", other[1])
   for index, name in ipairs(here) do
-    compare_configs(name, settings.of_copy(mine[name] or {}, settable),
-      settings.compared(theirs[other[index]] or {}), problems)
+    local its, own = mine[name] or {}, theirs[other[index]] or {}
+    compare_configs(name, its, own, settings.change(its, own, settable,
+      bridge.defaults), problems)
   end
   return {
     ok = #problems == 0, seen = { topics = #here, problems = problems },

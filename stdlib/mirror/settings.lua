@@ -1,5 +1,7 @@
 --- Settings of the topics a bridge carries: which of them belong to the copy,
--- and how the copy follows them. Only what was set on a topic itself counts.
+-- and how the copy follows them. Only what was set on a topic itself counts;
+-- with defaults = "source" also what its cluster says instead, wherever a copy
+-- without a setting of its own would live by another value.
 
 local log = require "vm.log"
 local config = require "kafka.config"
@@ -48,28 +50,66 @@ function M.compared(own)
   return kept
 end
 
---- The settings made on topics themselves, by topic.
+--- All settings that topics live by, as vm.kafka describes them, by topic.
 ---@async
-function M.own(client, list)
-  local own = {}
+function M.described(client, list)
+  local all = {}
   for first = 1, #list, AT_ONCE do
     local some = table.move(list, first, math.min(#list, first + AT_ONCE - 1),
       1, {})
     local found, why = client:configs("topic", some)
     if not found then return nil, why end
-    for name, described in pairs(found) do own[name] = config.own(described) end
+    for name, entries in pairs(found) do all[name] = entries end
   end
-  return own
+  return all
 end
 
---- Names of all settings that a topic can have there, asked of one that is
--- there; empty when it cannot tell.
+--- What a topic lives by, whoever says it.
+local function values(entries)
+  local all = {}
+  for name, entry in pairs(entries) do
+    if entry.value and not entry.sensitive then all[name] = entry.value end
+  end
+  return all
+end
+
+--- What is to be changed so that a copy follows: nil for nothing. MirrorMaker
+-- sets every default; here a copy gets those that it would not live by anyhow.
+-- What a broker's file says counts too, which MirrorMaker leaves out.
+---@param mine table<string, table>  the written side's, as vm.kafka describes them
+---@param its table<string, table>  the copy's
+---@param known table<string, any>  what a topic there can have
+---@param defaults "source"|"target"  whose values hold where nothing is set
+function M.change(mine, its, known, defaults)
+  if defaults == "source" then
+    return config.change(values(its), M.of_copy(values(mine), known))
+  end
+  return config.change(M.compared(config.own(its)),
+    M.of_copy(config.own(mine), known), true)
+end
+
+--- What a copy is to be made with; `known` tells of its side's defaults too.
+---@param note? fun(format: string, ...)
+function M.new_copy(mine, known, defaults, note)
+  local wanted = M.of_copy(config.own(mine), known, note)
+  if defaults ~= "source" then return wanted end
+  local inherited = {}
+  for name, value in pairs(values(known)) do
+    if known[name].source ~= "topic" then inherited[name] = value end
+  end
+  local change = config.change(inherited, M.of_copy(values(mine), known))
+  return config.after(change and change.set or {}, { set = wanted })
+end
+
+--- All settings that a topic can have there, as one that is there has them; empty
+-- when it cannot tell.
 ---@async
+---@return table<string, table>
 function M.known(client, topic)
   local found = client:configs("topic", { topic })
   local known = {}
   for name, entry in pairs(found and found[topic] or {}) do
-    if not entry.read_only then known[name] = true end
+    if not entry.read_only then known[name] = entry end
   end
   return known
 end
@@ -90,11 +130,11 @@ end
 ---@async
 ---@return table? configs, tranship.Err?, string[] notes
 function M.for_copy(engine, name)
-  local own, why = M.own(engine.clients.from, { name })
-  if not own then return nil, why end
+  local found, why = M.described(engine.clients.from, { name })
+  if not found then return nil, why end
   local notes = {}
-  local configs = M.of_copy(own[name] or {}, known_on(engine, "to"),
-    function(...)
+  local configs = M.new_copy(found[name] or {}, known_on(engine, "to"),
+    engine.policy.defaults, function(...)
       notes[#notes + 1] = name .. ": " .. string.format(...)
     end)
   return configs, nil, notes
@@ -150,16 +190,16 @@ end
 local function follow_side(engine, writer, list)
   if #list == 0 then return true end
   local _, copy = ledger.sides { writer = writer }
-  local here, why = M.own(engine.clients[writer], names_of(list, 1))
+  local here, why = M.described(engine.clients[writer], names_of(list, 1))
   if not here then return nil, why end
   local there
-  there, why = M.own(engine.clients[copy], names_of(list, 2))
+  there, why = M.described(engine.clients[copy], names_of(list, 2))
   if not there then return nil, why end
   local known, changes = known_on(engine, copy), {}
   for _, item in ipairs(list) do
     local mine, its = here[item[1]], there[item[2]]
-    local change = mine and its and config.change(M.compared(its),
-      M.of_copy(mine, known), true)
+    local change = mine and its
+      and M.change(mine, its, known, engine.policy.defaults)
     change = change and without_fights(engine, item[2], change)
     if change then
       log.info(("%s: %s, as on %s"):format(item[2], config.text(change),

@@ -4,9 +4,9 @@
 --     "from": { "name": "old", "bootstrap": "old:9092" },
 --     "to":   { "name": "new", "bootstrap": "new:9092" },
 --     "topics": ["apps.*"], "except": ["apps.tmp.*"], "names": "same",
---     "offsets": "auto", "configs": "followed", "acls": "copied",
---     "start": "latest", "memory": "64MiB", "rate": "20MiB/s", "metrics": "127.0.0.1:9404",
---     "group": true }
+--     "offsets": "auto", "configs": "followed", "defaults": "source",
+--     "acls": "copied", "start": "latest", "memory": "64MiB",
+--     "rate": "20MiB/s", "metrics": "127.0.0.1:9404", "group": true }
 -- Everything below `to` may be left out. Without `topics` the bridge must be
 -- there already: its topic on the target says what it carries. How one logs in
 -- stands in `from` and `to`, and secrets only as references:
@@ -24,6 +24,7 @@ local M = {}
 
 M.OFFSETS = { "auto", "same", "mapped" }
 M.CONFIGS = { "created", "followed" }
+M.DEFAULTS = { "target", "source" }
 M.ACLS = { "none", "copied" }
 M.START = { "earliest", "latest" }
 
@@ -103,8 +104,8 @@ end
 local READ = {
   name = name, from = side, to = side, topics = patterns, except = patterns,
   names = names, offsets = choice(M.OFFSETS), configs = choice(M.CONFIGS),
-  acls = choice(M.ACLS), start = choice(M.START), memory = memory, rate = rate, metrics = address,
-  group = flag,
+  defaults = choice(M.DEFAULTS), acls = choice(M.ACLS), start = choice(M.START),
+  memory = memory, rate = rate, metrics = address, group = flag,
   format = function(value) return value end, -- place has looked at it
 }
 
@@ -112,9 +113,9 @@ local READ = {
 local function from_options(opts, given)
   local said = {
     name = given, topics = opts.topics, except = opts.except,
-    offsets = opts.offsets, configs = opts.configs, acls = opts.acls,
-    start = opts.start, memory = opts.memory, rate = opts.rate, metrics = opts.metrics,
-    group = opts.group,
+    offsets = opts.offsets, configs = opts.configs, defaults = opts.defaults,
+    acls = opts.acls, start = opts.start, memory = opts.memory, rate = opts.rate,
+    metrics = opts.metrics, group = opts.group,
     names = opts.prefix and { prefix = opts.prefix } or nil,
   }
   for _, at in ipairs { "from", "to" } do

@@ -17,6 +17,10 @@ local TOPIC, PARTITIONS, RECORDS = "test-topic-1", 3, 40
 local FLOW = { source = "primary", target = "backup", policy = "identity",
   offset_syncs = "target" }
 
+--- A default that the source's brokers have in their file, and the target's not.
+local DEFAULT = { broker = "log.segment.delete.delay.ms",
+  topic = "file.delete.delay.ms", value = "61000" }
+
 local case = {}
 
 local function append(world, at, topic, partition, first, count)
@@ -197,10 +201,14 @@ local function must_be_left_out(c, road, topic, begin)
   local answer = t.ok(road:same_records())
   t.ok(answer.ok, answer.text)
   t.match(answer.text, range)
-  commit(c, "early", topic, begin - 1)
-  t.fails("conflict", road:carry_offsets("early", { to = new }))
-  commit(c, "early", topic, begin)
-  t.equal(t.ok(road:carry_offsets("early", { to = new }))[1].exactly, 1)
+  local group = "early-in-" .. topic
+  commit(c, group, topic, begin - 1)
+  local carried
+  carried, why = road:carry_offsets(group, { to = new })
+  t.fails("conflict", carried, why)
+  t.match(why, "below where copying began")
+  commit(c, group, topic, begin)
+  t.equal(t.ok(road:carry_offsets(group, { to = new }))[1].exactly, 1)
 end
 
 --- testReplicateFromLatest: copied is what is written after the bridge was opened,
@@ -208,39 +216,42 @@ end
 function case.from_latest_only_what_is_written_later_is_copied(c)
   local world, t = c.world, c.t
   local old, new = world.old, world.new
-  local topics, begins = { "latest-same", "latest-mapped" }, {}
-  for _, name in ipairs { "latest-same", "latest-mapped", "latest-open" } do
+  local topics, begins = { "latest.same", "latest.mapped" }, {}
+  local function write(at, name, first, count)
+    world:append(at, world.records(name, 0, first, count), { transaction = "commit" })
+  end
+  for _, name in ipairs { "latest.same", "latest.mapped", "latest.open" } do
     world:create(old, { { name = name } })
   end
-  world:make_mapped "latest-mapped"
+  world:make_mapped("latest.mapped", 1, 2 * RECORDS) -- past where the copy begins
   for _, name in ipairs(topics) do
-    append(world, old, name, 0, 0, RECORDS)
+    write(old, name, 0, RECORDS)
     begins[name] = world:ends(old, name, 0).stop
   end
-  local finish = leave_open(c, "latest-open")
-  local road = world:bridge { name = "latest", topics = { "latest-*" },
+  local finish = leave_open(c, "latest.open")
+  local road = world:bridge { name = "latest", topics = { "latest.*" },
     start = "latest" }
   t.ok(founding.found(road))
   finish()
-  world:create(old, { { name = "latest-born" } })
-  for _, name in ipairs { "latest-same", "latest-mapped", "latest-born" } do
-    append(world, old, name, 0, RECORDS, 20)
+  world:create(old, { { name = "latest.born" } })
+  for _, name in ipairs { "latest.same", "latest.mapped", "latest.born" } do
+    write(old, name, RECORDS, 20)
   end
   world:reach(road:open())
   world:settle(road)
-  t.equal(world:kinds(road), { ["latest-same/0"] = "same",
-    ["latest-mapped/0"] = "mapped", ["latest-open/0"] = "same",
-    ["latest-born/0"] = "same" })
-  t.equal(must_hold_from(c, "latest-open", 0, true), 10)
-  t.equal(must_hold_from(c, "latest-born", 0, true), 20)
+  t.equal(world:kinds(road), { ["latest.same/0"] = "same",
+    ["latest.mapped/0"] = "mapped", ["latest.open/0"] = "same",
+    ["latest.born/0"] = "same" })
+  t.equal(must_hold_from(c, "latest.open", 0, true), 10)
+  t.equal(must_hold_from(c, "latest.born", 0, true), 20)
   for _, name in ipairs(topics) do
-    must_hold_from(c, name, begins[name], name == "latest-same")
+    must_hold_from(c, name, begins[name], name == "latest.same")
     must_be_left_out(c, road, name, begins[name])
   end
   for _, at in ipairs { new, old } do -- there and back
     t.ok(road:drain(topics))
     t.ok(road:turn(topics, { writer = at }))
-    for _, name in ipairs(topics) do append(world, at, name, 0, 100, 10) end
+    for _, name in ipairs(topics) do write(at, name, 100, 10) end
     world:settle(road)
   end
   for _, name in ipairs(topics) do
@@ -249,10 +260,48 @@ function case.from_latest_only_what_is_written_later_is_copied(c)
   local answer = t.ok(road:same_records())
   t.ok(answer.ok, answer.text)
   world:reach(road:closed())
-  local all = world:bridge { name = "latest", topics = { "latest-*" } }
+  local all = world:bridge { name = "latest", topics = { "latest.*" } }
   local done, why = founding.adopt(all, { start = "earliest" })
   t.fails("conflict", done, why)
-  t.match(why, 'start is ["latest"] there, ["earliest"] here')
+  t.match(why, 'start is %["latest"%] there, %["earliest"%] here')
+end
+
+--- testReplicateSourceDefault: a default of the source is set on the copy where
+-- it lives by another value, also one that a broker's file says; what is the
+-- copy's own affair stays. (testReplicateTargetDefault: kafka/mirror_follow.)
+function case.with_the_sources_defaults_a_copy_lives_by_them(c)
+  local world, t = c.world, c.t
+  local function own()
+    local set = {}
+    for name, entry in pairs(t.ok(world.new:client("read"):configs("topic",
+      { "config-topic" }))["config-topic"] or {}) do
+      if entry.source == "topic" then set[name] = entry.value end
+    end
+    return set
+  end
+  world:create(world.old, { { name = "config-topic" } })
+  local road = world:bridge { name = "configs", topics = { "config-*" },
+    configs = "followed", defaults = "source" }
+  world:reach(road:open())
+  -- The bridge's topic, which tells of defaults there, has a policy of its own.
+  local wanted = { ["cleanup.policy"] = "delete", [DEFAULT.topic] = DEFAULT.value }
+  t.equal(own(), wanted)
+  local done = t.ok(world.new:client("write"):alter_configs { {
+    name = "config-topic", set = { ["retention.bytes"] = "2000",
+      ["min.insync.replicas"] = "1" }, delete = { DEFAULT.topic } } })
+  t.ok(not done[1].err, done[1].err)
+  local before = t.ok(road:same_topics())
+  t.ok(not before.ok)
+  t.match(before.text, "retention.bytes is %-1 here and 2000 there")
+  world:await("the source's defaults are set", function()
+    local set = own()
+    return set["retention.bytes"] == "-1" and set[DEFAULT.topic] and set
+  end)
+  wanted["retention.bytes"], wanted["min.insync.replicas"] = "-1", "1"
+  t.equal(own(), wanted)
+  local after = t.ok(road:same_topics())
+  t.ok(after.ok, after.text)
+  world:reach(road:closed())
 end
 
 --- The values a group reads of partition 0 from its position on; it then
@@ -309,10 +358,12 @@ local ORDER = { "every_record_arrives_once_with_its_topic",
   "a_bridge_that_serves_nobody_tells_nothing",
   "after_a_restart_it_catches_up_and_goes_only_on",
   "from_latest_only_what_is_written_later_is_copied",
+  "with_the_sources_defaults_a_copy_lives_by_them",
   "a_group_fails_over_and_back_and_reads_each_record_once" }
 
 test("MirrorMaker 2's scenarios, with exact positions", function(t)
-  local world <close> = world_of.new(t)
+  local world <close> = world_of.new(t, { ("old:%s=%s"):format(DEFAULT.broker,
+    DEFAULT.value) })
   world:create(world.old, { { name = TOPIC, partitions = PARTITIONS },
     { name = "empty-topic" } })
   for partition = 0, PARTITIONS - 1 do

@@ -85,13 +85,14 @@ function M:create(at, list)
 end
 
 --- Makes the target's partitions of a topic end past the source's start, so that
--- offsets cannot be kept: the target's topic, one record in each, removed again.
+-- offsets cannot be kept: the target's topic, a record in each, or so many, removed
+-- again.
 -- What lay there was never committed: a broker that is killed within a minute
 -- has its old log start again.
-function M:make_mapped(topic, partitions)
+function M:make_mapped(topic, partitions, count)
   self:create(self.new, { { name = topic, partitions = partitions } })
   for partition = 0, (partitions or 1) - 1 do
-    self:append(self.new, M.records(topic, partition, 0, 1),
+    self:append(self.new, M.records(topic, partition, 0, count or 1),
       { transaction = "abort" })
     local done = self.t.ok(self.new:client("write"):delete_records {
       { topic = topic, partition = partition,

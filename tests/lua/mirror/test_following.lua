@@ -32,6 +32,47 @@ test("settings: what belongs to the copy, what fits, what is named", function(t)
     { a = "b" })
 end)
 
+--- Settings as a cluster describes them: { name = { value, source } }.
+local function described(list)
+  local all = {}
+  for name, one in pairs(list) do
+    all[name] = { value = one[1], source = one[2] or "default" }
+  end
+  return all
+end
+
+test("settings: with the source's defaults a copy lives by what it does", function(t)
+  local mine = described {
+    ["retention.ms"] = { "1000", "topic" }, ["retention.bytes"] = { "-1" },
+    ["file.delete.delay.ms"] = { "61000", "static" },
+    ["segment.bytes"] = { "4194304", "cluster" }, ["max.message.bytes"] = { "5" },
+    ["min.insync.replicas"] = { "2", "cluster" }, ["gone.by.now"] = { "1" },
+  }
+  local there = described {
+    ["retention.ms"] = { "1000" }, ["retention.bytes"] = { "-1" },
+    ["file.delete.delay.ms"] = { "60000" }, ["segment.bytes"] = { "4194304" },
+    ["max.message.bytes"] = { "9", "topic" }, ["min.insync.replicas"] = { "1" },
+  }
+  local its = described { ["retention.bytes"] = { "2000", "topic" } }
+  for name, entry in pairs(there) do its[name] = its[name] or entry end
+  -- What the copy lives by anyhow is not set on it, and what it has is not dropped.
+  t.equal(settings.change(mine, its, there, "source"), { set = {
+    ["retention.bytes"] = "-1", ["file.delete.delay.ms"] = "61000",
+    ["max.message.bytes"] = "5" }, delete = {} })
+  t.equal(settings.change(mine, its, there, "target"), { set = {
+    ["retention.ms"] = "1000" }, delete = { "max.message.bytes",
+    "retention.bytes" } })
+  -- One that is made has the topic's own settings as its own in any case.
+  t.equal(settings.new_copy(mine, there, "source"), { ["retention.ms"] = "1000",
+    ["file.delete.delay.ms"] = "61000", ["max.message.bytes"] = "5" })
+  t.equal(settings.new_copy(mine, there, "target"), { ["retention.ms"] = "1000" })
+  for _, change in ipairs { { "retention.bytes", "-1" },
+    { "file.delete.delay.ms", "61000" }, { "max.message.bytes", "5" } } do
+    its[change[1]] = { value = change[2], source = "topic" }
+  end
+  t.equal(settings.change(mine, its, there, "source"), nil) -- and it rests
+end)
+
 local function on(resource_type, name, pattern, more)
   local one = { resource_type = resource_type, name = name,
     pattern = pattern or "literal", principal = "User:a", host = "*",

@@ -32,13 +32,14 @@ test("a file says it, and flags win", function(t)
   local path, gone <close> = file_of(t, [[{ "format": 1, "name": "road",
     "from": { "name": "old", "bootstrap": "a:1", "more": "kept" },
     "to": { "name": "new", "bootstrap": "b:2" }, "offsets": "same",
-    "configs": "followed", "acls": "copied", "start": "latest", "topics": ["x", "y*"] }]])
+    "configs": "followed", "defaults": "source", "acls": "copied",
+    "start": "latest", "topics": ["x", "y*"] }]])
   local found, problems = spec.of({ config = path, from = "c:3",
     offsets = "mapped", metrics = "off" })
   t.equal(problems, {})
   t.equal(found.from, { name = "old", bootstrap = "c:3", more = "kept" })
-  t.equal({ found.offsets, found.configs, found.acls, found.start, found.metrics },
-    { "mapped", "followed", "copied", "latest", "off" })
+  t.equal({ found.offsets, found.configs, found.defaults, found.acls, found.start,
+    found.metrics }, { "mapped", "followed", "source", "copied", "latest", "off" })
   t.equal(found.memory, 64 << 20)
   t.ok(gone)
 end)

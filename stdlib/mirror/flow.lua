@@ -7,6 +7,7 @@ local task = require "vm.task"
 local log = require "vm.log"
 local lazy = require "base.lazy"
 local halt = require "mirror.halt"
+local ledger = require "mirror.ledger"
 local prepare = require "mirror.prepare"
 local takeover = lazy "mirror.mm2.takeover"
 local turn = require "mirror.turn"
@@ -24,15 +25,27 @@ has(require "mirror.flow.said")
 
 local BACKOFF_MS = { first = 50, most = 5000 }
 
+--- A leader of the source wrote what was copied last, and whoever copied it saw
+-- that: what it knew of leaders is known here from the beginning.
+local function learn_epoch(flow)
+  local at, leg = flow.at, flow.engine.ledger:leg(flow.topic, flow.partition)
+  if not (at and at.source_epoch and leg and at.leg == leg.leg) then return end
+  local reads = ledger.sides(leg)
+  flow:side(reads):has_led(flow:name_on(reads), leg.ids[reads], flow.partition,
+    at.source_epoch)
+end
+
 --- A flow of topic (as the source names it) and partition; `run` starts it.
 function M.new(engine, topic, partition)
   local part = engine.ledger:partition(topic, partition)
-  return setmetatable({
+  local flow = setmetatable({
     engine = engine, topic = topic, partition = partition,
     id = topic .. "/" .. partition, inbox = task.queue(),
     at = part and part.at or nil, unsaved = {}, tries = {},
     copied = { records = 0, bytes = 0 }, generation = engine.generation,
   }, M)
+  learn_epoch(flow)
+  return flow
 end
 
 --- The side "from" or "to".

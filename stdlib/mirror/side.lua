@@ -9,6 +9,8 @@ local M = {}
 M.__index = M
 M.__name = "bridge.side"
 
+local NOBODY = -1 -- leads
+
 local function has(part)
   for name, method in pairs(part) do M[name] = method end
 end
@@ -26,22 +28,42 @@ function M.new(spec)
   }, M)
 end
 
---- What a broker says of a partition; what was said before, if that was newer.
--- A broker that lags behind still tells of an older leader epoch (KIP-320).
-local function believed(self, topic, part)
-  local led = self._led[topic.Name]
-  if not led or led.id ~= topic.TopicId then
-    led = { id = topic.TopicId, partitions = {} }
-    self._led[topic.Name] = led
+--- What is known of the partitions of a topic's leaders.
+local function led_of(self, name, id)
+  local led = self._led[name]
+  if not led or led.id ~= id then
+    led = { id = id, partitions = {} }
+    self._led[name] = led
   end
-  local before = led.partitions[part.PartitionIndex]
-  if before and part.LeaderEpoch < before.epoch then return before end
+  return led.partitions
+end
+
+--- What a broker says of a partition; what was said before, if that was newer.
+-- A broker that lags behind still tells of an older leader epoch (KIP-320): then
+-- another one is asked next.
+local function believed(self, topic, part)
+  local led = led_of(self, topic.Name, topic.TopicId)
+  local before = led[part.PartitionIndex]
+  if before and part.LeaderEpoch < before.epoch then
+    self._lags, before.told = true, part.LeaderEpoch
+    return before
+  end
   local said = {
     leader = part.LeaderId, epoch = part.LeaderEpoch,
     replicas = part.ReplicaNodes, in_sync = part.IsrNodes,
   }
-  led.partitions[part.PartitionIndex] = said
+  led[part.PartitionIndex] = said
   return said
+end
+
+--- Takes over that there was a leader of this epoch, from somebody who saw what
+-- it wrote: nobody is believed who tells of an older one.
+function M:has_led(topic, id, partition, epoch)
+  local led = led_of(self, topic, id)
+  local known = led[partition]
+  if known and known.epoch >= epoch then return end
+  led[partition] = { leader = NOBODY, epoch = epoch, replicas = {}, in_sync = {} }
+  self._topics[topic] = nil
 end
 
 --- Topics as the cluster describes them, by name: id, partitions by number
@@ -58,7 +80,7 @@ function M:describe(names)
     Topics = wanted, AllowAutoTopicCreation = false,
   })
   if not answer then return nil, why end
-  self.id = answer.ClusterId
+  self.id, self._lags = answer.ClusterId, nil
   self.brokers = {}
   for _, broker in ipairs(answer.Brokers) do
     self.brokers[broker.NodeId] = { host = broker.Host, port = broker.Port }
@@ -82,6 +104,7 @@ function M:describe(names)
       self._refused[topic.Name] = topic.ErrorCode ~= 0 and topic.ErrorCode or nil
     end
   end
+  if self._lags then self._asked = self._asked + 1 end
   return topics
 end
 
@@ -108,7 +131,9 @@ function M:leader(topic, partition)
   if not broker then
     return nil, err.new {
       kind = "unavailable", origin = "kafka", code = 5, retriable = true,
-      message = ("%s: %s/%d has no leader"):format(self.name, topic, partition),
+      message = ("%s: %s/%d has no leader%s"):format(self.name, topic, partition,
+        part and part.told and (" that is known: its brokers tell of epoch %d, and "
+          .. "one of epoch %d has been seen"):format(part.told, part.epoch) or ""),
     }
   end
   return {

@@ -157,7 +157,7 @@ function M:copy(leg)
   local start, why = resume.position(self, leg)
   if not start then return nil, why end
   leg = self.engine.ledger:leg(self.topic, self.partition) -- or mapped by now
-  local before = self.at and self.at.leg == leg.leg and self.at or {}
+  local before = self.at and self.at.leg == leg.leg and self.at or leg.since
   self.leg = leg
   self.at = {
     leg = leg.leg, epoch = leg.epoch, source = start.source_offset,

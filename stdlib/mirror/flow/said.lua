@@ -34,6 +34,12 @@ function M:announce_leg(leg)
   return leg
 end
 
+--- The leader epoch of what was copied last, if that ends at `source`: of any other
+-- place the leader would say that its log was cut there.
+local function epoch_at(flow, source)
+  return flow.at and flow.at.source == source and flow.at.source_epoch or nil
+end
+
 --- A copy of `leg` under the next epoch, from offset `at` (same on both sides).
 function M:raised(leg, at)
   local next_leg = {}
@@ -41,6 +47,7 @@ function M:raised(leg, at)
   next_leg.epoch = leg.epoch + 1
   next_leg.since = {
     from = at, to = at, sequence = 0, stable = self.at and self.at.stable,
+    source_epoch = epoch_at(self, at),
   }
   return next_leg
 end
@@ -54,7 +61,8 @@ function M:go_on_mapped(leg, source, target, sequence, why)
   for name, value in pairs(leg) do mapped[name] = value end
   mapped.mapped_at = { [reads] = source, [writes] = target }
   mapped.mapped_why = why
-  mapped.since = { [reads] = source, [writes] = target, sequence = sequence }
+  mapped.since = { [reads] = source, [writes] = target, sequence = sequence,
+    source_epoch = epoch_at(self, source) }
   log.warn(("%s goes on mapped from source offset %d: %s")
     :format(self.id, source, why))
   self.at = nil

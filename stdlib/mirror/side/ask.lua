@@ -17,6 +17,7 @@ M.MOVED = {
   [14] = true, [15] = true, [16] = true, [74] = true, [75] = true,
   [78] = true,
 }
+local FENCED_LEADER_EPOCH = 74
 M.DENIED = { [29] = true, [30] = true, [31] = true, [53] = true }
 
 --- An err for a broker's code.
@@ -114,6 +115,22 @@ function M.only(self, topic, list, inner, what)
     return nil, M.refused(self, part.ErrorCode, what)
   end
   return part
+end
+
+--- Asks the leader about its one partition; an epoch of ours that has aged is
+-- looked up anew, once.
+---@param inner? string  where the answer's topics list partitions: Partitions
+---@param list? string  where it lists topics: Topics
+function M.part(self, topic, partition, name, body, what, inner, list)
+  local function once()
+    local answer, why = M.leader(self, topic, partition, name, body)
+    if not answer then return nil, why end
+    return M.only(self, topic, answer[list or "Topics"], inner or "Partitions",
+      ("%s %s/%d"):format(what, topic, partition))
+  end
+  local part, why = once()
+  if not part and why.code == FENCED_LEADER_EPOCH then return once() end
+  return part, why
 end
 
 return M

@@ -8,12 +8,11 @@ local M = {}
 
 local EARLIEST, LATEST = -2, -1
 local UNCOMMITTED, COMMITTED = 0, 1
-local FENCED_LEADER_EPOCH = 74
 local EVERYTHING = 1 << 40 -- records in one chunk
 
 --- A leader that was deposed and does not know it yet must not answer: it is
 -- told which epoch is meant.
-local function ask_offset(self, topic, partition, timestamp, isolation)
+local function offset_at(self, topic, partition, timestamp, isolation)
   local function body(epoch)
     return {
       ReplicaId = -1, IsolationLevel = isolation,
@@ -26,21 +25,8 @@ local function ask_offset(self, topic, partition, timestamp, isolation)
       } },
     }
   end
-  local answer, why = ask.leader(self, topic, partition, "ListOffsets", body)
-  if not answer then return nil, why end
-  local part
-  part, why = ask.only(self, topic, answer.Topics, "Partitions",
-    ("log of %s/%d"):format(topic, partition))
+  local part, why = ask.part(self, topic, partition, "ListOffsets", body, "log of")
   return part and part.Offset, why
-end
-
---- The same; an epoch of ours that has aged is looked up anew.
-local function offset_at(...)
-  local offset, why = ask_offset(...)
-  if not offset and why.code == FENCED_LEADER_EPOCH then
-    return ask_offset(...)
-  end
-  return offset, why
 end
 
 --- The log's bounds: { start, stop, stable } (stop: the next offset).
@@ -115,33 +101,25 @@ end
 ---@async
 ---@return integer? base_offset, tranship.Err?
 function M:append(topic, partition, bytes)
-  local answer, why = ask.leader(self, topic, partition, "Produce", {
+  local part, why = ask.part(self, topic, partition, "Produce", {
     Acks = -1, TimeoutMs = ask.TIMEOUT_MS,
     TopicData = { {
       Name = topic, PartitionData = { { Index = partition, Records = bytes } },
     } },
-  })
-  if not answer then return nil, why end
-  local part
-  part, why = ask.only(self, topic, answer.Responses, "PartitionResponses",
-    ("append to %s/%d"):format(topic, partition))
+  }, "append to", "PartitionResponses", "Responses")
   return part and part.BaseOffset, why
 end
 
 --- Moves the log start of a partition up to `before`.
 ---@async
 function M:delete_records(topic, partition, before)
-  local answer, why = ask.leader(self, topic, partition, "DeleteRecords", {
+  local part, why = ask.part(self, topic, partition, "DeleteRecords", {
     TimeoutMs = ask.TIMEOUT_MS,
     Topics = { {
       Name = topic,
       Partitions = { { PartitionIndex = partition, Offset = before } },
     } },
-  })
-  if not answer then return nil, why end
-  local part
-  part, why = ask.only(self, topic, answer.Topics, "Partitions",
-    ("delete records of %s/%d"):format(topic, partition))
+  }, "delete records of")
   return part and true, why
 end
 

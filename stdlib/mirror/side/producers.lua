@@ -112,13 +112,9 @@ end
 -- { id, epoch, sequence, time, coordinator_epoch, transaction? } each.
 ---@async
 function M:producers(topic, partition)
-  local answer, why = ask.leader(self, topic, partition, "DescribeProducers", {
+  local part, why = ask.part(self, topic, partition, "DescribeProducers", {
     Topics = { { Name = topic, PartitionIndexes = { partition } } },
-  })
-  if not answer then return nil, why end
-  local part
-  part, why = ask.only(self, topic, answer.Topics, "Partitions",
-    ("producers of %s/%d"):format(topic, partition))
+  }, "producers of")
   if not part then return nil, why end
   local list = {}
   for index, one in ipairs(part.ActiveProducers) do

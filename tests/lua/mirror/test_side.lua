@@ -24,7 +24,9 @@ local function world(said)
   local one = side.new { name = "old", bootstrap = "b1:1,b2:2" }
   function ask.at(_, host, _, name, body)
     heard[#heard + 1] = { host = host, name = name, body = body }
-    return said[host], not said[host] and "silent" or nil
+    local answer = said[host]
+    if type(answer) == "function" then return answer(name, body) end
+    return answer, not answer and "silent" or nil
   end
   return one, heard, setmetatable({}, { __close = function() ask.at = kept end })
 end
@@ -36,14 +38,31 @@ test("what a broker tells of an older leader epoch is not believed", function(t)
   one:forget "apps.a"
   local leader = one:leader("apps.a", 0)
   t.equal({ leader.host, leader.epoch }, { "b2", 5 }, "b2 lags behind")
-  said.b2 = metadata("t1", 1, 6)
+  said.b1 = metadata("t1", 1, 6)
   t.equal(one:describe({ "apps.a" })["apps.a"].partitions[0],
     { leader = 1, epoch = 6, replicas = { 1, 2 }, in_sync = { 1 } })
   t.equal(one:leader("apps.a", 0).host, "b1")
-  said.b2 = metadata("t2", 2, 0)
+  said.b1 = metadata("t2", 2, 0)
   one:describe { "apps.a" }
   t.equal(one:leader("apps.a", 0).topic_id, "t2", "another topic begins anew")
   t.equal(one:leader("apps.a", 0).epoch, 0)
+end)
+
+test("an older leader than who wrote what was copied is not believed", function(t)
+  local said = { b1 = metadata("t1", 1, 4), b2 = metadata("t1", 2, 5) }
+  local one, heard, _ <close> = world(said)
+  one:describe()
+  one:has_led("apps.a", "t1", 0, 5) -- as the bridge's topic says
+  local leader, why = one:leader("apps.a", 0)
+  t.fails("unavailable", leader, why)
+  t.ok(why.retriable)
+  t.match(why, "tell of epoch 4, and one of epoch 5 has been seen")
+  t.equal({ one:leader("apps.a", 0).host, heard[#heard].host }, { "b2", "b2" },
+    "another broker is asked")
+  one:has_led("apps.a", "t1", 0, 3)
+  t.equal(one:leader("apps.a", 0).epoch, 5, "what is known already stays")
+  one:has_led("apps.a", "t0", 0, 9) -- of a topic that was made again since
+  t.equal(one:leader("apps.a", 0).epoch, 5)
 end)
 
 test("who answered is asked again, until a leader was not there", function(t)
@@ -56,6 +75,33 @@ test("who answered is asked again, until a leader was not there", function(t)
   one:forget "apps.a"
   one:describe()
   t.equal(heard[#heard].host, "b1", "another one is asked")
+end)
+
+local function log_says(code, offset)
+  return { Topics = { { Name = "apps.a", Partitions = { { PartitionIndex = 0,
+    ErrorCode = code, Offset = offset } } } } }
+end
+
+test("an epoch that has aged is looked up anew, once", function(t)
+  local said, epochs = {}, {}
+  local one, heard, _ <close> = world(said)
+  local function leader_of(epoch)
+    return function(name, body)
+      if name == "Metadata" then return metadata("t1", 1, epoch) end
+      epochs[#epochs + 1] = body.Topics[1].Partitions[1].CurrentLeaderEpoch
+      return log_says(epochs[#epochs] == 8 and 0 or 74, 42)
+    end
+  end
+  said.b1 = leader_of(7)
+  one:describe { "apps.a" }
+  said.b1, said.b2 = leader_of(8), leader_of(8)
+  t.equal(one:log_end("apps.a", 0), 42)
+  t.equal(epochs, { 7, 8 })
+  said.b1, said.b2 = leader_of(9), leader_of(9)
+  one:forget "apps.a"
+  local before = #heard
+  t.fails("unavailable", one:log_end("apps.a", 0))
+  t.equal(#heard - before, 4, "asked about twice, and twice where it leads")
 end)
 
 test("a log's ends are asked of the leader of an epoch", function(t)

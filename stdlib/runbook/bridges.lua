@@ -65,6 +65,7 @@ function M.adopt(bridge, book)
   local said = book.bridge
   bridge.names, bridge.topics = said.names, said.topics
   bridge.except, bridge.offsets = said.except, said.offsets
+  bridge.defaults = said.defaults or "target"
   if not bridge.from then bridge.to.name = said.to.name end
 end
 

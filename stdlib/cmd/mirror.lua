@@ -5,6 +5,7 @@ local log = require "vm.log"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local closing = require "base.closing"
 local bridge = require "mirror.bridge"
 local cluster = require "kafka.cluster"
 local engine = require "mirror.engine"
@@ -104,25 +105,15 @@ end
 
 --- What goes on beside the copying; ended with what it returns.
 local function companions(work, tell, listener)
-  local tasks = {}
   local signals = sys.signals { "INT", "TERM" }
-  tasks[1] = task.spawn(function()
+  local list = { task.spawn(function()
     signals:next()
     work:stop()
-  end)
-  if listener then
-    tasks[#tasks + 1] = task.spawn(metrics.serve, listener, work)
-  end
-  if tell then
-    tasks[#tasks + 1] = task.spawn(progress.tell, work, tell)
-  end
-  local beside = {}
-  function beside.close()
-    for _, one in ipairs(tasks) do one:cancel() end
-    signals:close()
-    if listener then listener:close() end
-  end
-  return setmetatable(beside, { __close = beside.close })
+  end), tell and task.spawn(progress.tell, work, tell) or nil }
+  list[#list + 1] = listener and task.spawn(metrics.serve, listener, work)
+  list[#list + 1] = signals
+  list[#list + 1] = listener
+  return closing(list)
 end
 
 local function copy(spec, tell)

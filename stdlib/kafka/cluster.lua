@@ -5,6 +5,7 @@
 
 local context = require "base.context"
 local err = require "base.err"
+local outgoing = require "base.outgoing"
 local kafka = require "vm.kafka"
 local task = require "vm.task"
 local login = require "kafka.login"
@@ -92,7 +93,7 @@ local function new(spec)
     strimzi = spec.strimzi,
     never = spec.never, _refused = read_never(spec.name, spec.never),
     _declared_id = spec.id, _login = options, _spec = spec, _declared = spec,
-    _clients = {}, _outgoing = {}, _uses = setmetatable({}, { __mode = "k" }),
+    _clients = {}, _outgoing = outgoing.new(), _uses = setmetatable({}, { __mode = "k" }),
     _leaving = setmetatable({}, { __mode = "k" }),
     _calls_at_once = spec.calls_at_once or CALLS_AT_ONCE,
     _timeout_ms = spec.timeout_ms or TIMEOUT_MS,
@@ -279,21 +280,12 @@ end
 -- client does not outlive a deletion.
 function Cluster:_renew() dismiss(self, self._clients) end
 
---- Closes what was renewed so long ago that no call on it is under way.
-local function dismiss_outgoing(self, after_ms)
-  for i = #self._outgoing, 1, -1 do
-    if task.now() - self._outgoing[i].since >= after_ms then
-      dismiss(self, table.remove(self._outgoing, i).clients)
-    end
-  end
-end
-
 --- Looks whether its resource says another login or authority than it did, and
 -- goes on with that.
 ---@async
 ---@return boolean? renewed, tranship.Err?
 function Cluster:_renew_login()
-  dismiss_outgoing(self, 2 * self._timeout_ms)
+  for clients in self._outgoing:old(2 * self._timeout_ms) do dismiss(self, clients) end
   if not self.strimzi or not self._login then return false end
   local access, why = self.strimzi:access()
   if not access then return nil, why end
@@ -306,7 +298,7 @@ function Cluster:_renew_login()
     if not ok then return nil, why end
   end
   self._login, self._spec = options, spec
-  table.insert(self._outgoing, { clients = self._clients, since = task.now() })
+  self._outgoing:add(self._clients)
   self._clients = {}
   return true
 end
@@ -368,7 +360,7 @@ function Cluster:close()
     client:close()
     self._clients[mode] = nil
   end
-  dismiss_outgoing(self, 0)
+  for clients in self._outgoing:old(0) do dismiss(self, clients) end
   for client in pairs(self._leaving) do client:close() end
   self._id = nil
   if self.strimzi then

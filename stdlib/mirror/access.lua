@@ -7,6 +7,7 @@ local kafka = require "vm.kafka"
 local log = require "vm.log"
 local secret = require "vm.secret"
 local task = require "vm.task"
+local outgoing = require "base.outgoing"
 local login = require "kafka.login"
 local credentials = require "mirror.credentials"
 local place = require "mirror.place"
@@ -49,7 +50,7 @@ local function renew(engine, at, given)
       tostring(why)))
     return
   end
-  table.insert(engine.outgoing, { client = engine.clients[at], since = task.now() })
+  engine.outgoing:add(engine.clients[at])
   engine.clients[at] = client_of(options, fresh.name)
   engine.spec[at] = fresh
   if at == "to" then engine.topic:renew() end
@@ -75,13 +76,8 @@ local function taken(inbox)
   return given
 end
 
---- Closes clients that were replaced, once nobody can be waiting for them.
 local function dismiss(engine, after_ms)
-  for i = #engine.outgoing, 1, -1 do
-    if task.now() - engine.outgoing[i].since >= after_ms then
-      table.remove(engine.outgoing, i).client:close()
-    end
-  end
+  for client in engine.outgoing:old(after_ms) do client:close() end
 end
 
 --- Looks after replaced files and what runs hand over; ends at once where nobody
@@ -93,7 +89,7 @@ function M.keep(engine)
     if engine.logins[at] then watched[#watched + 1] = at end
   end
   if #watched == 0 then return true end
-  engine.outgoing = {}
+  engine.outgoing = outgoing.new()
   local _ <close> = setmetatable({}, { __close = function() dismiss(engine, 0) end })
   local inbox <close> = open_inbox(engine)
   while true do

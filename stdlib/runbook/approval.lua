@@ -7,6 +7,7 @@
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
+local closing = require "base.closing"
 
 local M = { FORMAT = 1 }
 
@@ -100,9 +101,7 @@ end
 
 local function first_answer(session, step, asked)
   local answers, helpers = task.queue(), {}
-  local _ <close> = setmetatable({}, { __close = function()
-    for _, helper in ipairs(helpers) do helper:cancel() end
-  end })
+  local _ <close> = closing(helpers)
   helpers[1] = task.spawn(watch_inbox, session, asked, answers)
   if session.terminal then
     helpers[#helpers + 1] = task.spawn(watch_terminal, session, step, answers)

@@ -2,6 +2,7 @@
 -- come from get to their engines, without anybody's asking. What is sent for that
 -- is written down first.
 
+local closing = require "base.closing"
 local context = require "base.context"
 local task = require "vm.task"
 
@@ -55,9 +56,7 @@ function M.start(session)
       tasks[#tasks + 1] = keep(session, bridge)
     end
   end
-  return setmetatable({}, { __close = function()
-    for _, one in ipairs(tasks) do one:cancel() end
-  end })
+  return closing(tasks)
 end
 
 return M

@@ -2,6 +2,7 @@
 -- `parallel` overlaps.
 
 local task = require "vm.task"
+local closing = require "base.closing"
 local failure = require "runbook.failure"
 local step_of = require "runbook.step"
 
@@ -73,9 +74,7 @@ local function run_members(session, group)
   for i = 1, math.min(group.at_once or #queue, #queue) do
     running[i] = task.spawn(worker)
   end
-  local _ <close> = setmetatable({}, { __close = function()
-    for _, one in ipairs(running) do one:cancel() end
-  end })
+  local _ <close> = closing(running)
   for _, one in ipairs(running) do
     local ok, why = one:join()
     if not ok then error(why, 0) end

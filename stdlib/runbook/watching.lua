@@ -2,6 +2,7 @@
 -- the bridges are behind. Nothing here decides anything.
 
 local task = require "vm.task"
+local closing = require "base.closing"
 
 local M = {}
 
@@ -60,9 +61,7 @@ function M.start(session)
       tasks[2] = every(LAG_EVERY_MS, function() ask_lag(session) end)
     end
   end
-  return setmetatable({}, { __close = function()
-    for _, one in ipairs(tasks) do one:cancel() end
-  end })
+  return closing(tasks)
 end
 
 return M

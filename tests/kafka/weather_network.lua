@@ -2,8 +2,9 @@
 -- and in the end there is one copy, at the same offsets.
 --   The network to both clusters: connections are cut, reset in the middle of
 --   requests, slowed, held, refused, and left open with nobody behind.
---   The target's disk: full in the middle of a copy (a limit on the size of the
---   broker's files stands for it), until somebody makes room.
+--   The target's disk: full in the middle of a copy, until somebody makes room.
+--   Where no disk may be mounted, a limit on the size of the broker's files stands
+--   for it; the test says which it was.
 
 local sys = require "vm.sys"
 local task = require "vm.task"
@@ -14,6 +15,7 @@ local weather_of = loadfile(here .. "/lib/weather.lua")(here .. "/lib")
 
 local TOPIC, PARTITIONS = "apps.stormy", 3
 local ROUNDS, LONGEST_MS = 2, 700
+local DISK, ROOM_KB = "512m", 4000 -- the target's; what is left when it is full
 local FILE_LIMIT = 12000000  -- bytes; an index takes 10 MB when it is made
 local LARGE, LARGE_BYTES = 1500, 10000
 local PATIENCE_MS = 120000
@@ -87,12 +89,43 @@ local function await_death(t, broker)
   end
 end
 
+local function must_run(t, words)
+  local done = t.ok(sys.run(words))
+  t.equal(done.code, 0, done.stderr)
+  return done.stdout
+end
+
+--- A command where the disk of `new` is mounted, if it has one of its own.
+local function beside_disk(world, ...)
+  local holder = sys.read_file(world.dir .. "/disk")
+  if not holder then return { ... } end
+  return { "nsenter", "-m", "-t", holder:match "%d+", ... }
+end
+
+local function resize(t, world, size)
+  must_run(t, beside_disk(world, "mount", "-o", "remount,size=" .. size,
+    world.dir .. "/new/data"))
+end
+
+--- Leaves little room for what broker `new` writes.
+local function limit(t, world, broker)
+  if not sys.stat(world.dir .. "/disk") then
+    t.note "no disk may be mounted: the size of the broker's files is limited (EFBIG)"
+    must_run(t, { "prlimit", "--pid", tostring(broker), "--fsize=" .. FILE_LIMIT })
+    return
+  end
+  local used = must_run(t, beside_disk(world, "df", "-k", "--output=used",
+    world.dir .. "/new/data")):match "%d+"
+  resize(t, world, ("%dk"):format(used + ROOM_KB))
+  t.note(("a disk of its own: %d KB are used, %d KB are left (ENOSPC)"):format(
+    used, ROOM_KB))
+end
+
 --- Fills the disk of `new` in the middle of a copy; it ends.
 local function fill_disk(t, world)
   local broker = math.tointeger(tonumber(
     sys.read_file(world.dir .. "/new/pid")))
-  t.equal(t.ok(sys.run { "prlimit", "--pid", tostring(broker), "--fsize="
-    .. FILE_LIMIT }).code, 0)
+  limit(t, world, broker)
   local records = world.records(TOPIC, 0, 1, LARGE)
   for _, one in ipairs(records) do
     one.value = (one.value or "") .. ("y"):rep(LARGE_BYTES)
@@ -102,13 +135,16 @@ local function fill_disk(t, world)
 end
 
 local function make_room(t, world)
-  local done = t.ok(sys.run { here .. "/../world/cluster", "up",
-    world.dir .. "/new" })
-  t.equal(done.code, 0, done.stderr)
+  if sys.stat(world.dir .. "/disk") then
+    t.match(sys.read_file(world.dir .. "/new/broker.log"), "No space left on device")
+    resize(t, world, DISK)
+  end
+  local program = must_run(t, { "realpath", here .. "/../world/cluster" })
+  must_run(t, beside_disk(world, program:match "[^\n]+", "up", world.dir .. "/new"))
 end
 
 test("a bad network, a full disk: one copy, at the same offsets", function(t)
-  local weather <close> = weather_of.new(t)
+  local weather <close> = weather_of.new(t, "DISK=" .. DISK)
   local world = weather.world
   world:create(world.old, { { name = TOPIC, partitions = PARTITIONS } })
   local road = weather:open { topics = { "apps.*" } }

@@ -2,7 +2,8 @@
 # Two clusters for a test, gone when the test is: mirror_world.sh DIR [KEY=VALUE..]
 # starts DIR/old and DIR/new, prints their addresses, and takes them down when
 # its stdin ends, however the test ended. old:KEY=VALUE and new:KEY=VALUE are for
-# one of them.
+# one of them. DISK=SIZE gives `new` a disk of its own, a tmpfs in a mount namespace
+# of this process (its id is in DIR/disk), where that is allowed.
 set -u
 cluster=$(cd "$(dirname "$0")/../../world" && pwd)/cluster
 dir=$1
@@ -15,11 +16,23 @@ finish() {
   done
   "$(dirname "$cluster")/mm2" kill "$dir/mm2" # a MirrorMaker 2, if one was started
   for name in old new; do "$cluster" down "$dir/$name" >/dev/null 2>&1; done
+  [ ! -e "$dir/disk" ] || umount "$dir/new/data"
   rm -rf "$dir"
 }
+if [[ ${1:-} = DISK=* && -z ${OWN_MOUNTS:-} ]] && unshare -m true 2>/dev/null; then
+  OWN_MOUNTS=1 exec unshare -m "$0" "$dir" "$@"
+fi
 trap finish EXIT
 trap 'exit 1' TERM INT HUP
 mkdir -p "$dir"
+if [[ ${1:-} = DISK=* ]]; then
+  mkdir -p "$dir/new/data"
+  if [ -n "${OWN_MOUNTS:-}" ] &&
+    mount -t tmpfs -o "size=${1#DISK=}" tranship-disk "$dir/new/data" 2>/dev/null; then
+    echo $$ >"$dir/disk"
+  fi
+  shift
+fi
 old=() new=()
 for setting in "$@"; do
   case $setting in

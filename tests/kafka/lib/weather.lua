@@ -37,10 +37,11 @@ local function proxy(t, name)
   return process, "127.0.0.1:" .. before, settings
 end
 
---- Two clusters, each also reached through its proxy.
-function M.new(t)
+--- Two clusters, each also reached through its proxy. `first`: settings of the
+-- world's that come before all others.
+function M.new(t, first)
   local self = setmetatable({ t = t, proxies = {}, far = {} }, M)
-  local settings, addresses = {}, {}
+  local settings, addresses = { first }, {}
   for _, name in ipairs { "old", "new" } do
     local some
     self.proxies[name], addresses[name], some = proxy(t, name)

@@ -8,6 +8,7 @@ local effect = require "base.effect"
 local err = require "base.err"
 local json = require "vm.json"
 local object = require "kube.object"
+local planned = require "kube.planned"
 local yaml = require "vm.yaml"
 
 ---@class tranship.Kubernetes
@@ -58,12 +59,16 @@ end
 
 --- Does one effect. `request` is what is sent; planned, the same is asked with
 -- dryRun=All, and what the server would store is what later reads of the plan
--- see. What a step above is to make or delete cannot be asked about yet.
+-- see. What a step above is to make or delete cannot be asked about yet: what a
+-- patch makes of it is told by `request.patched`.
 local function perform(kube, one, request)
   request.query = copy(request.query, { fieldManager = M.manager() })
   one.send = one.send or function() return send(kube, "write", request) end
-  local planned = context.get().overlay
-  if planned and planned[one.target] ~= nil then return effect.perform(one) end
+  local there = (context.get().overlay or {})[one.target]
+  if there ~= nil then
+    if request.patched then one.after = request.patched(there) end
+    return effect.perform(one)
+  end
   one.simulate = function()
     local dry = copy(request, { query = copy(request.query, { dryRun = "All" }) })
     -- The options of a DELETE are read from its query only if it has no body:
@@ -240,6 +245,7 @@ function M:patch(kind, name, patch, options)
   }, {
     method = "PATCH", path = object.path(found, namespace, name, sub),
     body = guarded(patch, patch_type, version), type = TYPES[patch_type],
+    patched = function(there) return planned.patched(there, patch, patch_type) end,
     doing = "patch " .. what, repeats = patch_type ~= "json" and not version,
   })
 end

@@ -2,6 +2,7 @@
 -- generation that is asked for. Failures come in two shapes: NotReady=True (Kafka,
 -- KafkaUser, Connect, MirrorMaker 2) and Ready=False (KafkaTopic).
 
+local context = require "base.context"
 local object = require "kube.object"
 
 local M = {}
@@ -70,6 +71,14 @@ local function unanswered(there)
     labels[CLUSTER], tostring(there.metadata.namespace))
 end
 
+--- Is this what a plan's steps are to make of it? It has no status then.
+local function is_planned(there)
+  for _, planned in next, context.get().overlay or {} do
+    if rawequal(planned, there) then return true end
+  end
+  return false
+end
+
 --- Is nobody to act on it for now?
 function M.is_paused(there)
   return (there.metadata.annotations or {})[PAUSED] == "true"
@@ -79,6 +88,7 @@ end
 ---@return string
 function M.text(there)
   if not there then return "it is not there" end
+  if is_planned(there) then return "a step above is to make or change it" end
   if M.is_paused(there) then
     return ("its reconciliation is paused (annotation %s)"):format(PAUSED)
   end

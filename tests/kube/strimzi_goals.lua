@@ -312,6 +312,28 @@ test("a copied Secret passes no disk, and no output", function(t)
   sys.run { "rm", "-rf", dir }
 end)
 
+local OPENED = [[
+runbook "opened" { version = "1" }
+local ocp = kubernetes "ocp" { kubeconfig = "%s" }
+local old = cluster "old" { strimzi = "bus", on = ocp, listener = "external", user = "migration" }
+step "Open it" { ensure = { old:listener { "external" },
+  old:user { "migration", superuser = true } } }
+step "Back it up" { ensure = backup { old:definitions(), old:offsets() } }
+]]
+
+test("a plan of what is not open yet says what it waits for", function(t)
+  reset()
+  local dir = t.ok(sys.temporary_folder "tranship-opened")
+  t.ok(sys.write_file(dir .. "/b.lua", OPENED:format(world.kubeconfig)))
+  local done = t.ok(sys.run { args = { sys.executable(), "plan", "b.lua" }, cwd = dir })
+  sys.run { "rm", "-rf", dir }
+  t.equal(done.code, 0, done.stdout .. done.stderr)
+  t.match(done.stdout, "add listener external")
+  t.match(done.stdout, "superUsers")
+  t.match(done.stdout, 'depends on listener "external" of Kafka bus on ocp, which a step')
+  t.ok(not done.stdout:find "attempt to", done.stdout)
+end)
+
 test("everything ends", function()
   operators:stop()
   world:stop()

@@ -1,5 +1,6 @@
 -- What resources of Strimzi's say about themselves.
 local test = ...
+local context = require "base.context"
 local state = require "strimzi.state"
 
 local function resource(generation, observed, ...)
@@ -41,4 +42,12 @@ test("nobody has answered: who might be to blame", function(t)
   there.metadata.annotations = { ["strimzi.io/pause-reconciliation"] = "true" }
   t.match(state.text(there), "paused")
   t.equal(state.text(false), "it is not there")
+end)
+
+test("what a plan makes has no status, and nobody is to blame", function(t)
+  local there = { kind = "Kafka", metadata = { name = "bus" } }
+  context.with({ phase = "plan", overlay = { ["kubernetes/x"] = there } }, function()
+    t.equal(state.text(there), "a step above is to make or change it")
+    t.match(state.text { kind = "Kafka", metadata = {} }, "no operator has answered")
+  end)
 end)

@@ -9,6 +9,8 @@ local SAMPLE = 8              -- records compared from each position
 local MOST = 32768            -- ... where they are too alike to tell apart
 local FIRST_WINDOW = 64       -- offsets looked at first; grows eightfold
 local GROWTH = 8
+local RECORD_BYTES = 1024     -- asked for at a time, for each offset of a window
+local MOST_BYTES = 1 << 20    -- ... of one partition, at most
 local ARRIVE_MS = 10000       -- for a record that is written but not yet copied
 local LOOK_AGAIN_MS = 100
 local HASH_LENGTH = 32        -- hexadecimal digits kept of a record's hash
@@ -30,7 +32,8 @@ function M.bounds(client, wants, at)
 end
 
 --- Reads the spans { want, from, to }; `take(want, record)` for each record.
-local function read_spans(client, spans, take)
+-- A fetch brings `max_bytes` of a partition, however few records are wanted.
+local function read_spans(client, spans, take, max_bytes)
   local partitions, by_id, later = {}, {}, {}
   for _, span in ipairs(spans) do
     local want = span.want
@@ -44,7 +47,7 @@ local function read_spans(client, spans, take)
     end
   end
   local reader <close>, why = client:reader {
-    partitions = partitions, isolation = "committed",
+    partitions = partitions, isolation = "committed", max_bytes = max_bytes,
   }
   if not reader then return nil, why end
   while true do
@@ -56,7 +59,7 @@ local function read_spans(client, spans, take)
       take(by_id[rec.topic .. "/" .. rec.partition], rec)
     end
   end
-  return #later == 0 or read_spans(client, later, take)
+  return #later == 0 or read_spans(client, later, take, max_bytes)
 end
 
 --- Looks at ever wider spans until `next_span(want, window)` has none left.
@@ -69,7 +72,8 @@ local function search(client, wants, next_span, take)
       if from then spans[#spans + 1] = { want = want, from = from, to = to } end
     end
     if #spans == 0 then return wants end
-    local ok, why = read_spans(client, spans, take)
+    local ok, why = read_spans(client, spans, take,
+      math.min(window * RECORD_BYTES, MOST_BYTES))
     if not ok then return nil, why end
     window = window * GROWTH
   end

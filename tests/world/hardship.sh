@@ -15,17 +15,17 @@ there_and_back() { # "STEP .." FILE -p NAME=VALUE..
 }
 
 # Runs to the end with kill -9 in every step, soon after it was entered; each
-# time the run is resumed. `driver` is the process of the moment.
+# time the run is resumed.
 killed_in_every_step() { # FILE -p NAME=VALUE..
-  local last code entered step killed=() words=(run "$@" --yes)
+  local last pid code entered step killed=() words=(run "$@" --yes)
   last=$(journal || true)
   approve & # the journal that comes next is this run's
   helper=$!
   while :; do
     "$build/tranship" "${words[@]}" &
-    driver=$!
+    pid=$!
     step=
-    while [ -z "$step" ] && kill -0 "$driver" 2>/dev/null; do
+    while [ -z "$step" ] && kill -0 "$pid" 2>/dev/null; do
       sleep 0.05
       file=$(journal) || continue
       [ "$file" != "$last" ] || continue
@@ -35,12 +35,11 @@ killed_in_every_step() { # FILE -p NAME=VALUE..
     done
     if [ -n "$step" ]; then
       sleep "0.$((RANDOM % 10))"
-      kill -9 "$driver" 2>/dev/null || true
+      kill -9 "$pid" 2>/dev/null || true
       killed+=("$step")
     fi
     code=0
-    wait "$driver" 2>/dev/null || code=$?
-    driver=
+    wait "$pid" 2>/dev/null || code=$?
     words=(resume "$(run_id)")
     [ "$code" = 137 ] || break
     say "killed in step $step; resumed"

@@ -3,21 +3,29 @@
 -- leaders and coordinators move away and home again, and are moved by hand; a
 -- topic that lacks a replica waits and says so. In the end there is one copy, at
 -- the same offsets.
+--   Engines of a group go on when the broker dies that coordinates it.
 --   A leader that never kept up is elected all the same (unclean election), on
 -- either side: what was copied and is gone, or was acknowledged and is gone, is
--- named to the offset, and nothing goes on over it.
+-- named to the offset, and nothing goes on over it; also by an engine that was not
+-- there when it happened, and knows what its predecessor wrote down.
 
+local sys = require "vm.sys"
 local task = require "vm.task"
+local wire = require "vm.wire"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local brokers = loadfile(here .. "/lib/brokers.lua")(here .. "/lib")
+local place = require "mirror.place"
 
 local PLAIN, TXN, MAPPED = "apps.plain", "apps.txn", "apps.mixed"
 local STRICT = "apps.strict" -- the target has two replicas of it, and wants both
 local PARTITIONS = 3
 local PATIENCE_MS = 120000
 local TOPICS = { PLAIN, TXN, MAPPED }
+
+local SHARED, COPY = "shared.a", "copy." -- what engines of a group divide
+local GROUP = "__tranship.shared"
 
 local function partitions(topic, count)
   local list = {}
@@ -59,11 +67,11 @@ local function transactions(world, at)
   end
 end
 
---- Waits until every partition of the copy has grown.
-local function must_advance(world, what)
+--- Waits until every partition of the copy of a topic (PLAIN) has grown.
+local function must_advance(world, what, topic)
   local function ends()
     local list = {}
-    for _, one in ipairs(partitions(PLAIN, PARTITIONS)) do
+    for _, one in ipairs(partitions(topic or PLAIN, PARTITIONS)) do
       list[#list + 1] = { topic = one[1], partition = one[2], at = "end" }
     end
     local found = world.new:client("read"):offsets(list)
@@ -199,6 +207,80 @@ local function storm(t, world, road)
   t.ok(must_be_whole(t, world, road) >= count, "records are missing")
 end
 
+--- Engines of a bridge's group, killed with what this gives.
+local function members(t, world, road, count)
+  local list = {}
+  for number = 1, count do
+    local log = ("%s/%s-%d.log"):format(world.dir, road.name, number)
+    list[number] = t.ok(sys.spawn { args = { sys.executable(), "mirror",
+      "--config", place.path(road.name, "json"), "--group", "--metrics", "off",
+      "--state", world.state }, stdin = "null", stdout = log, stderr = log })
+  end
+  return setmetatable(list, { __close = function()
+    for _, one in ipairs(list) do
+      one:kill "KILL"
+      one:wait()
+      one:close()
+    end
+  end })
+end
+
+--- How many engines copy the partitions of a bridge now; nil unless all are copied.
+local function engines_at_work(world, road)
+  local book, engines, count = world.t.ok(road:ledger()), {}, 0
+  for _, row in ipairs(world.t.ok(road:progress())) do
+    local at = book:partition(row.topic, row.partition).at
+    if not at or at.state ~= "copying" or not at.claim then return nil end
+    local engine = book.claims[at.claim]
+    count = count + (engines[engine] and 0 or 1)
+    engines[engine] = true
+  end
+  return count
+end
+
+--- The broker that coordinates a group of the target.
+local function coordinator(world, group)
+  return world:await("a coordinator of " .. group, function()
+    for host, port in world.new.bootstrap:gmatch "([^,]+):(%d+)" do
+      local conn <close> = wire.connect { host = host, timeout_ms = 2000,
+        port = math.tointeger(port) }
+      local answer = conn and conn:call("FindCoordinator", { KeyType = 0,
+        CoordinatorKeys = { group } })
+      local found = answer and answer.Coordinators[1]
+      if found and found.ErrorCode == 0 then return found.NodeId end
+    end
+  end, PATIENCE_MS)
+end
+
+--- Two engines of a group under load; the broker dies that coordinates them, and
+-- they divide the work among them under another one.
+local function coordinator_dies(t, world, road)
+  local engines <close> = members(t, world, road, 2)
+  local function both_work()
+    world:await("both engines copy", function()
+      return engines_at_work(world, road) == #engines
+    end, PATIENCE_MS)
+  end
+  both_work()
+  local stop = world:load(world.old, partitions(SHARED, PARTITIONS), 5)
+  local before = coordinator(world, GROUP)
+  brokers.order(world, "kill", "new", before)
+  world:await("another coordinator", function()
+    return coordinator(world, GROUP) ~= before
+  end, PATIENCE_MS)
+  must_advance(world, "the group goes on", COPY .. SHARED)
+  both_work()
+  brokers.order(world, "up", "new", before)
+  must_advance(world, "and with the broker that is back", COPY .. SHARED)
+  both_work()
+  t.note(("the coordinator moved from broker %d under load, %d records")
+    :format(before, stop()))
+  world:settle(road, PATIENCE_MS)
+  for partition = 0, PARTITIONS - 1 do
+    world:must_be_same(SHARED, partition, true, COPY .. SHARED)
+  end
+end
+
 --- A topic of two replicas on a side; the leader may be lost with all that it
 -- alone holds, and the other one leads.
 local LOST = { old = "lost.source", new = "lost.target" }
@@ -220,7 +302,7 @@ local function lose_leader(world, at, leader, follower)
 end
 
 local function must_be_named(t, world, road, at, side, from, to)
-  local row = world:await(LOST[at] .. " has stopped", function()
+  local row = world:await(LOST[at] .. " has stopped on " .. road.name, function()
     local found = world:row(road, LOST[at] .. "/0")
     return found and found.state == "stopped" and found
   end, PATIENCE_MS)
@@ -236,9 +318,16 @@ local function unclean(t, world)
   world:create(old, { { name = LOST.old, replication = 2, configs = UNCLEAN },
     { name = LOST.new } })
   world:create(new, { { name = LOST.old },
-    { name = LOST.new, replication = 2, configs = UNCLEAN } })
+    { name = LOST.new, replication = 2, configs = UNCLEAN },
+    { name = COPY .. LOST.old } })
+  world:create(old, { { name = SHARED, partitions = PARTITIONS } })
   local road = world:bridge { name = "loss", topics = { "lost.*" } }
   world:reach(road:open())
+  local shared = world:bridge { name = "shared", topics = { LOST.old, SHARED },
+    names = { prefix = COPY } }
+  world:reach(shared:open())
+  world:kill_engine(shared)
+  coordinator_dies(t, world, shared)
   world:append(old, world.records(LOST.old, 0, 0, KEPT))
   world:settle(road, PATIENCE_MS)
   local leader, follower = {}, {}
@@ -250,6 +339,13 @@ local function unclean(t, world)
     world:append(old, world.records(topic, 0, KEPT, GONE))
   end
   world:settle(road, PATIENCE_MS)
+  do
+    local _ <close> = members(t, world, shared, 1)
+    world:await("the group has copied it", function()
+      local row = world:row(shared, LOST.old .. "/0")
+      return row.source == KEPT + GONE
+    end, PATIENCE_MS)
+  end
   brokers.on_both(world, function(at)
     lose_leader(world, at, leader[at], follower[at])
   end)
@@ -257,6 +353,8 @@ local function unclean(t, world)
     world:append(old, world.records(topic, 0, KEPT + GONE, GONE // 2))
   end
   must_be_named(t, world, road, "old", "from", KEPT, KEPT + GONE)
+  local _ <close> = members(t, world, shared, 1) -- it was not there
+  must_be_named(t, world, shared, "old", "from", KEPT, KEPT + GONE)
   must_be_named(t, world, road, "new", "to", 0, GONE)
   local lag = t.ok(road:lag { at_most = 1000000 })
   t.ok(not lag.ok, "what has stopped shows in the lag")

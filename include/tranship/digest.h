@@ -79,4 +79,7 @@ enum { TSH_DIGEST_MOST = 10 * 1000 * 1000 };
 tsh_digest *tsh_digest_start(tsh_loop *loop, const tsh_digest_spec *spec,
                              tsh_err *err);
 
+/* The hash of any bytes. */
+uint64_t tsh_digest_bytes(const void *bytes, size_t size);
+
 #endif

@@ -55,16 +55,18 @@ function wire.connect(options) end
 ---Sends a message and waits for its answer. Fields have the names of Kafka's
 ---message definitions; ids of topics are Kafka's text of 22 characters; what is
 ---left out is null where that is allowed, else 0, "" or {}. Error codes in the
----answer stay numbers. A field that the message does not have raises.
+---answer stay numbers. A field that the message does not have raises. With
+---`unless` it also tells the answer's mark, a hash of its bytes; an answer with
+---that mark (0: none) is not opened, but false.
 ---
 ---    local answer = try(conn:call("DescribeProducers", {
 ---      Topics = { { Name = "t", PartitionIndexes = { 0 } } } }))
 ---@async
 ---@param name string "Metadata"; see wire.messages
 ---@param fields? table
----@param options? { version?: integer, timeout_ms?: integer }
----@return table? answer
----@return err? err kind "unavailable", "auth", "timeout", "protocol", "read only", ...
+---@param options? { version?: integer, timeout_ms?: integer, unless?: integer }
+---@return table|false|nil answer
+---@return err|integer|nil err_or_mark kind "unavailable", "auth", "timeout", "protocol", "read only", ...
 function conn:call(name, fields, options) end
 
 ---False once the connection has failed by itself: the next call would.

@@ -31,7 +31,9 @@ M.__name = "bridge.engine"
 local FLUSH_MS = 1000       -- progress is written this often at most
 local HURRY_FLUSH_MS = 50   -- ... while somebody waits for it
 local HURRY_MS = 10000
-local SURVEY_MS = 3000
+local SURVEY_MS, MOST_SURVEY_MS = 3000, 10000
+local MOST_BEGINNERS = 100 -- flows
+local COLLECTED_AT = 130   -- percent of what was left the last time: it is much
 local LEAVE_MS = 5000       -- flows get this long to be answered
 
 local function refuse(kind, format, ...)
@@ -50,6 +52,7 @@ function M.new(spec)
   local self = setmetatable({
     spec = spec, name = spec.name, sides = {}, clients = {}, flows = {},
     known = {}, running = {}, serial = 0, dirty = {}, seen = {}, tasks = {},
+    beginners = task.queue(), room = task.queue(), started = 0,
     done = task.flag(), looked = task.flag(), instance = sys.hex(sys.random(8)),
     phase = "starting", began = sys.time(),
     counts = { stops = {}, refusals = {}, retries = 0, left = {} },
@@ -60,6 +63,10 @@ function M.new(spec)
   local client = function() return self.clients.to end
   self.topic = topic.new(spec.name, client, client)
   self.ledger = self.topic.ledger
+  function self.ledger.held_at(name, partition)
+    local one = self.flows[name .. "/" .. partition]
+    return one and one.at
+  end
   return self
 end
 
@@ -208,7 +215,7 @@ local function pump(self)
     for _, event in ipairs(events) do
       if told then log.debug(json.encode(event)) end
       local one = self.running[event.id]
-      if one then one.inbox:push(event) end
+      if one then one:tell(event) end
     end
   end
 end
@@ -228,14 +235,15 @@ local function heed(self)
     if entry.want ~= self.seen[name] then
       self.seen[name], self.hurry = entry.want, task.now() + HURRY_MS
       for _, one in pairs(self.flows) do
-        if one.topic == name then one.inbox:push { kind = "wanted" } end
+        if one.topic == name then one:tell { kind = "wanted" } end
       end
     end
   end
-  for _, one in pairs(self.spec.group and self.flows or {}) do
-    if not one.lost and claim.is_lost(one) then
+  for id in pairs(ledger:taken()) do
+    local one = self.flows[id]
+    if one and self.spec.group and not one.lost and claim.is_lost(one) then
       one.lost = true
-      one.inbox:push { kind = "leave" }
+      one:tell { kind = "leave" }
     end
   end
 end
@@ -244,40 +252,74 @@ end
 -- who does it.
 function M:ensure_flow(name, partition)
   local id = name .. "/" .. partition
-  self.known[id] = self.known[id] or { topic = name, partition = partition }
-  if self.flows[id] or self.spec.group then return end
-  self:start_flow(flow.new(self, name, partition))
+  if self.spec.group then
+    self.known[id] = self.known[id] or { topic = name, partition = partition }
+  elseif not self.flows[id] then
+    self:start_flow(flow.new(self, name, partition))
+  end
 end
 
+--- Adds a flow. It begins when its turn comes.
 function M:start_flow(one)
+  self.started = self.started + 1
+  one.number = self.started
   self.flows[one.id] = one
-  one.task = self:spawn(one.id, function() return one:run() end)
+  self.beginners:push(one)
+end
+
+--- Gives a flow that has something to do a task.
+function M:wake(one)
+  one.inbox = task.queue()
+  one.task = self:spawn(one.id, one.run, one)
+end
+
+--- Lets flows begin, some at a time: each asks brokers a dozen questions first.
+local function begin_flows(self)
+  for _ = 1, MOST_BEGINNERS do self.room:push(true) end
+  while true do
+    local one = self.beginners:pop()
+    self.room:pop()
+    one.begins = true
+    if one.left then self:has_begun(one) else self:wake(one) end
+  end
+end
+
+--- Another flow may begin: this one copies, or waits for something.
+function M:has_begun(one)
+  if one.begins then self.room:push(true) end
+  one.begins = nil
 end
 
 --- A task whose end with an error is the engine's end.
-function M:spawn(what, fn)
-  local made = task.spawn(function()
-    local ran, ok, why = xpcall(fn, traceback)
+function M:spawn(what, fn, ...)
+  local made
+  made = task.spawn(function(...)
+    local ran, ok, why = xpcall(fn, traceback, ...)
+    self.tasks[made] = nil
     if not ran then ok, why = nil, ok end
     if not ok and why then
       self.failure = why
       log.error(("%s: %s"):format(what, tostring(why)))
       self.done:set "failed"
     end
-  end)
-  self.tasks[#self.tasks + 1] = made
+  end, ...)
+  self.tasks[made] = true
   return made
 end
 
+local REST = 20 -- a look that took long is followed by a rest so much longer
+
 local function look_round(self)
   while true do
+    local begin = task.now()
     local ok, why = survey.look(self)
     if ok then
       self.looked:set()
     else
       log.warn("survey: " .. tostring(why))
     end
-    task.sleep(SURVEY_MS)
+    task.sleep(math.max(SURVEY_MS,
+      math.min(REST * (task.now() - begin), MOST_SURVEY_MS)))
   end
 end
 
@@ -291,8 +333,6 @@ local CHORES = {
     rest = 2 }, -- mostly waiting for answers
   { name = "groups", every_ms = 5000, look = shadow.look, rest = 2 },
 }
-local REST = 20 -- a look that took long is followed by a rest so much longer
-
 local function do_chore(self, chore)
   self.looked:wait()
   local told
@@ -314,9 +354,11 @@ local function leave(self, reason)
   if self.spec.group and reason ~= "superseded" then
     task.deadline(LEAVE_MS, share.leave, self)
   end
-  for _, one in pairs(self.flows) do one.inbox:push { kind = "leave" } end
+  for _, one in pairs(self.flows) do one:tell { kind = "leave" } end
   task.deadline(LEAVE_MS, function()
-    for _, one in pairs(self.flows) do one.task:join() end
+    for _, one in pairs(self.flows) do
+      if one.task then one.task:join() end
+    end
   end)
   local list = {}
   local goodbye = {
@@ -337,7 +379,7 @@ local function leave(self, reason)
 end
 
 local function close(self)
-  for _, one in ipairs(self.tasks) do one:cancel() end
+  for one in pairs(self.tasks) do one:cancel() end
   if self.server then self.server:close() end
   if self.copier then self.copier:close() end
   if self.member then self.member:close() end
@@ -362,6 +404,8 @@ function M:run()
   end
   ok, why = self:claim()
   if not ok then return nil, why end
+  collectgarbage("setpause", COLLECTED_AT)
+  collectgarbage()
   self.copier, why = mirror.open { memory = self.spec.memory,
     rate = self.spec.rate or rates.bytes(self.policy.rate) }
   if not self.copier then return nil, why end
@@ -380,6 +424,7 @@ function M:run()
   } } }
   if not ok then return nil, why end
   self:spawn("credentials", function() return access.keep(self) end)
+  self:spawn("flows", begin_flows, self)
   self:spawn("survey", function() return look_round(self) end)
   if self.spec.group then
     self.group_task = self:spawn("group", function() return share.run(self) end)

@@ -1,7 +1,8 @@
---- The copy of one partition: a task that owns its legs and its place in the
--- copier. It takes one message at a time from its inbox: what the copier
--- reports, what the run wants. What may pass is tried again with growing
--- waits; what may not is a halt, and stays one until somebody acts.
+--- The copy of one partition, which owns its legs and its place in the copier. It
+-- takes one message at a time from its inbox: what the copier reports, what the
+-- run wants. What may pass is tried again with growing waits; what may not is a
+-- halt, and stays one until somebody acts. A flow has a task while it has something
+-- to do: of ten thousand partitions most rest at any time.
 
 local task = require "vm.task"
 local log = require "vm.log"
@@ -23,6 +24,8 @@ end
 has(require "mirror.flow.copying")
 has(require "mirror.flow.said")
 
+M.copied_records, M.copied_bytes = 0, 0 -- until there are some
+
 local BACKOFF_MS = { first = 50, most = 5000 }
 
 --- A leader of the source wrote what was copied last, and whoever copied it saw
@@ -40,12 +43,24 @@ function M.new(engine, topic, partition)
   local part = engine.ledger:partition(topic, partition)
   local flow = setmetatable({
     engine = engine, topic = topic, partition = partition,
-    id = topic .. "/" .. partition, inbox = task.queue(),
-    at = part and part.at or nil, unsaved = {}, tries = {},
-    copied = { records = 0, bytes = 0 }, generation = engine.generation,
+    id = topic .. "/" .. partition,
+    at = part and part.at or nil, generation = engine.generation,
   }, M)
   learn_epoch(flow)
   return flow
+end
+
+--- Tells the flow something. One that rests gets a task again; one that has not
+-- begun will see for itself when it does, but for this: that it need not begin.
+function M:tell(event)
+  if self.inbox then
+    self.inbox:push(event)
+  elseif self.run_id then
+    self.engine:wake(self)
+    self.inbox:push(event)
+  else
+    self.left = self.left or event.kind == "leave"
+  end
 end
 
 --- The side "from" or "to".
@@ -98,7 +113,7 @@ local function first_leg(flow, before)
   return prepare.first_leg(flow, wanted.leg, wanted.writer)
 end
 
-local function once(flow)
+local function prepared(flow)
   local leg = flow.engine.ledger:leg(flow.topic, flow.partition)
   local anew, why
   if leg and not leg.copied_by then
@@ -110,14 +125,18 @@ local function once(flow)
     if not leg then return nil, why end
   end
   flow.leg = leg
-  if turn.is_under_way(flow) then return turn.begin(flow) end
-  local verdict
-  verdict, why = flow:copy(leg)
+  if turn.is_under_way(flow) then return "turn" end
+  return flow:copy(leg)
+end
+
+local function once(flow)
+  local go_on = flow.run_id and flow.go_on or prepared
+  local verdict, why = go_on(flow)
   if verdict == "turn" then return turn.begin(flow) end
   return verdict, why
 end
 
-local function rest(flow, ms)
+local function wait(flow, ms)
   task.deadline(ms, function()
     repeat
       local event = flow.inbox:pop()
@@ -128,27 +147,33 @@ end
 
 --- Until the run wants something else, or the cause of the halt is gone.
 local function wait_for_orders(flow, why)
+  flow.may_be_cured = why.is_cured ~= nil
   repeat
     local event = flow.inbox:pop()
     flow.left = event.kind == "leave"
   until flow.left or event.kind == "wanted"
     or event.kind == "check" and why.is_cured and why.is_cured()
+  flow.may_be_cured = nil
 end
 
---- The flow's life, in a task of its own.
+--- The flow's life, until there is nothing to do.
 ---@async
 function M:run()
   while not self.left do
-    local began = task.now()
+    if not self.run_id then self.began = task.now() end
     local verdict, why = once(self)
+    self.engine:has_begun(self)
     if verdict == "leave" then
       self.left = true
+    elseif verdict == "rest" then
+      self.inbox, self.task = nil, nil
+      return true
     elseif halt.is(why) then
       log.error(tostring(why))
       self:say("stopped", why.text, why.reason, why.range)
       wait_for_orders(self, why)
     elseif why then
-      local lasted = task.now() - began > BACKOFF_MS.most
+      local lasted = task.now() - self.began > BACKOFF_MS.most
       local ms = not lasted and self.backoff or BACKOFF_MS.first
       self.backoff = math.min(ms * 2, BACKOFF_MS.most)
       local reason
@@ -156,7 +181,7 @@ function M:run()
       log.warn(("%s: %s; again in %d ms"):format(self.id, tostring(why), ms))
       self.engine.counts.retries = self.engine.counts.retries + 1
       self:say("waiting", tostring(why), reason)
-      rest(self, ms)
+      wait(self, ms)
     end
   end
 end

@@ -12,7 +12,7 @@ M.__index = M
 function M.new()
   return setmetatable({
     topics = {}, groups = {}, shadows = {}, claims = {}, goodbyes = {}, gone = {},
-    loans = {}, position = 0, problems = {},
+    loans = {}, position = 0, problems = {}, _taken = {},
   }, M)
 end
 
@@ -25,16 +25,28 @@ local function entry(ledger, name)
   return topic
 end
 
+--- What nothing has been said of takes no memory: bridges have ten thousands of
+-- partitions, and few of them have turned or have transactions.
+local NOTHING = setmetatable({}, { __newindex = function() error "read only" end })
+local Partition = { __index = {
+  legs = NOTHING, turns = NOTHING, segments = NOTHING, producers = NOTHING,
+} }
+
 local function partition_of(ledger, name, number)
   local partitions = entry(ledger, name).partitions
   local part = partitions[number]
   if not part then
-    part = {
-      legs = {}, turns = {}, segments = {}, producers = {}, last = 0,
-    }
+    part = setmetatable({ last = 0 }, Partition)
     partitions[number] = part
   end
   return part
+end
+
+--- A table within another, made when it is first written to.
+local function within(parent, key)
+  local found = rawget(parent, key) or {}
+  parent[key] = found
+  return found
 end
 
 local fold = {}
@@ -82,13 +94,33 @@ function fold.origin(ledger, said)
   topic.origin = topic.origin or said.value
 end
 
+--- Does `held` say all that was said?
+local function is_held(value, held)
+  for name, field in pairs(value) do
+    if name ~= "format" and held[name] ~= field then return false end
+  end
+  return true
+end
+
 --- Whoever has taken a partition under a later claim is believed, not the one
--- before.
+-- before. The engine that has said it holds it already: one table for both.
 function fold.at(ledger, said)
   local part = partition_of(ledger, said.topic, said.partition)
   local known = part.at
-  if known and (known.claim or 0) > (said.value.claim or 0) then return end
-  part.at = said.value
+  local before, now = known and known.claim or 0, said.value.claim or 0
+  if before > now then return end
+  local held = ledger.held_at and ledger.held_at(said.topic, said.partition)
+  part.at = held and is_held(said.value, held) and held or said.value
+  if now > before then
+    ledger._taken[said.topic .. "/" .. said.partition] = true
+  end
+end
+
+--- Ids of the partitions that another claim has spoken of since this was asked.
+function M:taken()
+  local taken = self._taken
+  self._taken = {}
+  return taken
 end
 
 --- Keeps `value` under `number` unless a later claim has spoken already.
@@ -101,31 +133,41 @@ end
 
 function fold.turn(ledger, said)
   local part = partition_of(ledger, said.topic, said.partition)
-  newest(part.turns, said.path[2], said.path[3], said.value)
+  newest(within(part, "turns"), said.path[2], said.path[3], said.value)
+end
+
+--- One table for the ids of all partitions of a topic, as long as they are the same.
+local function shared_ids(topic, ids)
+  local known = topic.ids
+  if not known or known.from ~= ids.from or known.to ~= ids.to then
+    topic.ids = ids
+  end
+  return topic.ids
 end
 
 --- A leg that begins anew, on a topic that was made again, forgets all before.
 function fold.leg(ledger, said)
   local part = partition_of(ledger, said.topic, said.partition)
   if said.value.anew then
-    part.legs, part.turns, part.segments, part.producers = {}, {}, {}, {}
+    part.legs, part.turns, part.segments, part.producers = nil, nil, nil, nil
   end
-  newest(part.legs, said.path[2], said.path[3], said.value)
+  if said.value.ids then
+    said.value.ids = shared_ids(ledger.topics[said.topic], said.value.ids)
+  end
+  newest(within(part, "legs"), said.path[2], said.path[3], said.value)
   part.last = math.max(part.last, said.path[2])
 end
 
 function fold.txn(ledger, said)
   local part = partition_of(ledger, said.topic, said.partition)
   local leg, id = said.path[2], said.path[3]
-  part.producers[leg] = part.producers[leg] or {}
-  part.producers[leg][id] = said.value
+  within(within(part, "producers"), leg)[id] = said.value
 end
 
 function fold.seg(ledger, said)
   local part = partition_of(ledger, said.topic, said.partition)
   local leg, start = said.path[2], said.path[3]
-  local runs = part.segments[leg] or {}
-  part.segments[leg] = runs
+  local runs = within(within(part, "segments"), leg)
   -- What was acknowledged stays true: of two runs the longer one says more.
   local known = runs[start]
   if not known or known.count < said.value.count then

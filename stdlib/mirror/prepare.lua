@@ -162,24 +162,36 @@ function M.cut(flow, leg, side)
     leg.start[side])
 end
 
---- Removes filler that has come back: a broker writes down where its logs start
--- once a minute, and one that is killed before then begins with the older start.
--- Looked at when copying begins and for a while after that and every removal.
+--- Legs whose filler may come back: a broker writes down where its logs start once
+-- a minute, and one that is killed before then begins with the older start. Looked
+-- at when copying begins and for a while after that and every removal.
+function M.filled(flow)
+  local list = {}
+  if not flow.cut_ms then return list end
+  local part = flow.engine.ledger:partition(flow.topic, flow.partition)
+  for _, leg in pairs(part and part.legs or {}) do
+    local _, writes = ledger.sides(leg)
+    if leg.filled_from and leg.ids[writes] == flow.leg.ids[writes] then
+      list[#list + 1] = leg
+    end
+  end
+  if not list[1] or task.now() - flow.cut_ms > CUT_WATCH_MS then
+    flow.cut_ms = nil
+  end
+  return list
+end
+
+--- Removes filler that has come back.
 ---@async
 ---@param begins? boolean
 ---@return true|nil, tranship.Err?
 function M.clean(flow, begins)
   if begins then flow.cut_ms = task.now() end
-  if task.now() - flow.cut_ms > CUT_WATCH_MS then return true end
-  local part = flow.engine.ledger:partition(flow.topic, flow.partition)
-  for _, leg in pairs(part and part.legs or {}) do
+  for _, leg in ipairs(M.filled(flow)) do
     local _, writes = ledger.sides(leg)
-    local ok, why = true, nil
-    local start = leg.start[writes]
-    if leg.filled_from and leg.ids[writes] == flow.leg.ids[writes] then
-      start, why = flow:side(writes):log_start(flow:name_on(writes),
-        flow.partition)
-    end
+    local ok = true
+    local start, why = flow:side(writes):log_start(flow:name_on(writes),
+      flow.partition)
     if start and start < leg.start[writes] then
       log.warn(("%s: its log on %s begins at offset %d again: the filler below "
         .. "%d is removed once more"):format(flow.id, flow:side(writes).name,

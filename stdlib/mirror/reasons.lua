@@ -31,7 +31,8 @@ M.denied = M.leader
 local function refused(flow, event)
   flow:forget()
   local at = event.target_offset
-  local tries = flow.tries
+  local tries = flow.tries or {}
+  flow.tries = tries
   tries.count = tries.at == at and tries.count + 1 or 1
   tries.at = at
   if tries.count < SAME_TROUBLE then return nil, event.err or event.reason end

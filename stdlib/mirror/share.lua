@@ -28,23 +28,24 @@ end
 local function remember(engine, one)
   local past = engine.counts.left[one.topic] or { records = 0, bytes = 0 }
   engine.counts.left[one.topic] = past
-  past.records = past.records + one.copied.records
-  past.bytes = past.bytes + one.copied.bytes
+  past.records = past.records + one.copied_records
+  past.bytes = past.bytes + one.copied_bytes
 end
 
 --- Takes flows out of the copier and writes their last positions, marked as
 -- handed over unless somebody has them already.
 local function release(engine, ids)
   for _, id in ipairs(ids) do
-    engine.flows[id].inbox:push { kind = "leave" }
+    engine.flows[id]:tell { kind = "leave" }
   end
   local list = {}
   for _, id in ipairs(ids) do
     local one = engine.flows[id]
-    one.task:join()
+    if one.task then one.task:join() end
     remember(engine, one)
+    local at = one.at
+    if at then one:say("handed over", at.text, at.reason, at.range) end
     engine.flows[id], engine.dirty[one] = nil, nil
-    if one.at then one.at.state = "handed over" end
     local some = one:records()
     table.move(some, 1, #some, #list + 1, list)
   end

@@ -2,14 +2,17 @@
 -- ids, control markers. Speaks to partition leaders over vm.wire; addresses
 -- are found from the bootstrap list and forgotten when a leader moved.
 
+local task = require "vm.task"
 local err = require "base.err"
 local ask = require "mirror.side.ask"
+local gather = require "mirror.side.gather"
 
 local M = {}
 M.__index = M
 M.__name = "bridge.side"
 
 local NOBODY = -1 -- leads
+local KEEP_MS = 10000 -- versions
 
 local function has(part)
   for name, method in pairs(part) do M[name] = method end
@@ -25,7 +28,18 @@ function M.new(spec)
     name = spec.name, bootstrap = spec.bootstrap, login = spec.login,
     read_only = spec.read_only,
     _conns = {}, _topics = {}, _led = {}, _refused = {}, _asked = 1,
+    _all = { mark = 0 }, _lines = {},
   }, M)
+end
+
+--- One table for all lists of the same brokers: there are many of few.
+local function sharing()
+  local known = {}
+  return function(brokers)
+    local text = table.concat(brokers, ",")
+    known[text] = known[text] or brokers
+    return known[text]
+  end
 end
 
 --- What is known of the partitions of a topic's leaders.
@@ -41,7 +55,7 @@ end
 --- What a broker says of a partition; what was said before, if that was newer.
 -- A broker that lags behind still tells of an older leader epoch (KIP-320): then
 -- another one is asked next.
-local function believed(self, topic, part)
+local function believed(self, topic, part, shared)
   local led = led_of(self, topic.Name, topic.TopicId)
   local before = led[part.PartitionIndex]
   if before and part.LeaderEpoch < before.epoch then
@@ -50,7 +64,7 @@ local function believed(self, topic, part)
   end
   local said = {
     leader = part.LeaderId, epoch = part.LeaderEpoch,
-    replicas = part.ReplicaNodes, in_sync = part.IsrNodes,
+    replicas = shared(part.ReplicaNodes), in_sync = shared(part.IsrNodes),
   }
   led[part.PartitionIndex] = said
   return said
@@ -67,7 +81,8 @@ function M:has_led(topic, id, partition, epoch)
 end
 
 --- Topics as the cluster describes them, by name: id, partitions by number
--- with leader, epoch, replicas and those in sync. Without `names`, all topics.
+-- with leader, epoch, replicas and those in sync. Without `names`, all topics: an
+-- answer that is the same as the last one, byte by byte, is not read again.
 ---@async
 ---@return table?, tranship.Err?
 function M:describe(names)
@@ -76,16 +91,17 @@ function M:describe(names)
     wanted = {}
     for index, name in ipairs(names) do wanted[index] = { Name = name } end
   end
-  local answer, why = ask.any(self, "Metadata", {
+  local answer, more = ask.any(self, "Metadata", {
     Topics = wanted, AllowAutoTopicCreation = false,
-  })
-  if not answer then return nil, why end
+  }, not names and { unless = self._all.mark } or nil)
+  if answer == nil then return nil, more end
+  if not answer then return self._all.topics end
   self.id, self._lags = answer.ClusterId, nil
   self.brokers = {}
   for _, broker in ipairs(answer.Brokers) do
     self.brokers[broker.NodeId] = { host = broker.Host, port = broker.Port }
   end
-  local topics = {}
+  local topics, shared = {}, sharing()
   for _, topic in ipairs(answer.Topics) do
     if topic.ErrorCode == 0 then
       local found = {
@@ -93,7 +109,8 @@ function M:describe(names)
         partitions = {}, count = #topic.Partitions,
       }
       for _, part in ipairs(topic.Partitions) do
-        found.partitions[part.PartitionIndex] = believed(self, topic, part)
+        found.partitions[part.PartitionIndex] = believed(self, topic, part,
+          shared)
       end
       topics[topic.Name] = found
       self._topics[topic.Name] = found
@@ -105,40 +122,51 @@ function M:describe(names)
     end
   end
   if self._lags then self._asked = self._asked + 1 end
+  if not names then
+    self._all = { mark = self._lags and 0 or more, topics = topics }
+  end
   return topics
+end
+
+--- Who leads a partition as far as that is known: the broker, the partition and
+-- its topic as they were described; or nil.
+function M:known_leader(topic, partition)
+  local found = self._topics[topic]
+  local part = found and found.partitions[partition]
+  local broker = part and self.brokers[part.leader]
+  if broker then return broker, part, found end
+end
+
+local function told(self, broker, part, found)
+  return broker and {
+    host = broker.host, port = broker.port, login = self.login,
+    epoch = part.epoch, topic_id = found.id,
+  }
 end
 
 --- Where a partition is served now: { host, port, login, epoch, topic_id }.
 ---@async
 function M:leader(topic, partition)
-  local found = self._topics[topic]
-  local part = found and found.partitions[partition]
-  if not part or not self.brokers[part.leader] then
-    local answer, why = self:describe { topic }
-    if not answer then return nil, why end
-    found = answer[topic]
-    part = found and found.partitions[partition]
-    if not found and ask.DENIED[self._refused[topic]] then
-      return nil, ask.refused(self, self._refused[topic], "topic " .. topic)
-    elseif not found then
-      return nil, err.new {
-        kind = "not found", origin = "kafka", code = 3,
-        message = ("%s has no topic %s"):format(self.name, topic),
-      }
-    end
-  end
-  local broker = part and self.brokers[part.leader]
-  if not broker then
+  local leader = told(self, self:known_leader(topic, partition))
+  if leader then return leader end
+  local answer, why = self:describe { topic }
+  if not answer then return nil, why end
+  if not answer[topic] and ask.DENIED[self._refused[topic]] then
+    return nil, ask.refused(self, self._refused[topic], "topic " .. topic)
+  elseif not answer[topic] then
     return nil, err.new {
-      kind = "unavailable", origin = "kafka", code = 5, retriable = true,
-      message = ("%s: %s/%d has no leader%s"):format(self.name, topic, partition,
-        part and part.told and (" that is known: its brokers tell of epoch %d, and "
-          .. "one of epoch %d has been seen"):format(part.told, part.epoch) or ""),
+      kind = "not found", origin = "kafka", code = 3,
+      message = ("%s has no topic %s"):format(self.name, topic),
     }
   end
-  return {
-    host = broker.host, port = broker.port, login = self.login,
-    epoch = part.epoch, topic_id = found.id,
+  leader = told(self, self:known_leader(topic, partition))
+  if leader then return leader end
+  local part = answer[topic].partitions[partition]
+  return nil, err.new {
+    kind = "unavailable", origin = "kafka", code = 5, retriable = true,
+    message = ("%s: %s/%d has no leader%s"):format(self.name, topic, partition,
+      part and part.told and (" that is known: its brokers tell of epoch %d, and "
+        .. "one of epoch %d has been seen"):format(part.told, part.epoch) or ""),
   }
 end
 
@@ -149,9 +177,12 @@ function M:forget(topic)
   self._asked = self._asked + 1
 end
 
---- The newest version of each request that a broker takes, by number.
+--- The newest version of each request that a broker takes, by number; as it was
+-- a while ago, at most.
 ---@async
 function M:versions()
+  local known = self._versions
+  if known and task.now() < known.until_ms then return known.newest end
   local answer, why = ask.any(self, "ApiVersions", {
     ClientSoftwareName = "tranship", ClientSoftwareVersion = "1",
   })
@@ -163,10 +194,12 @@ function M:versions()
   for _, one in ipairs(answer.ApiKeys) do
     newest[one.ApiKey] = one.MaxVersion
   end
+  self._versions = { newest = newest, until_ms = task.now() + KEEP_MS }
   return newest
 end
 
 function M:close()
+  gather.close(self)
   for _, conn in pairs(self._conns) do conn:close() end
   self._conns = {}
 end

@@ -24,8 +24,8 @@ end
 local function add(sum, one, lag)
   local state = one.at and one.at.state or "preparing"
   sum.partitions = sum.partitions + 1
-  sum.records = sum.records + one.copied.records
-  sum.bytes = sum.bytes + one.copied.bytes
+  sum.records = sum.records + one.copied_records
+  sum.bytes = sum.bytes + one.copied_bytes
   sum.lag = sum.lag + (lag or 0)
   if not lag then sum.unknown = sum.unknown + 1 end
   count(sum.states, state)

@@ -2,9 +2,9 @@
 -- missing on the copying side, and gives every partition a flow.
 
 local log = require "vm.log"
-local ledger = require "mirror.ledger"
 local names = require "mirror.names"
 local settings = require "mirror.settings"
+local watch = require "mirror.watch"
 
 local M = {}
 
@@ -77,31 +77,8 @@ function M.look(engine)
       if not ok then log.warn(("%s: %s"):format(name, tostring(problem))) end
     end
   end
-  for _, one in pairs(engine.flows) do one.inbox:push { kind = "check" } end
+  watch.look(engine)
   return true
-end
-
---- Has somebody else written to the target of an idle flow, or cut its log?
--- Seen twice in a row with nothing copied in between, it is so.
----@async
----@return "foreign"|"diverged"|nil, integer? log_end
-function M.suspect(flow)
-  local at = flow.at
-  if not at.source_end or at.source < at.source_end then
-    flow.doubt = nil
-    return
-  end
-  local _, writes = ledger.sides(flow.leg)
-  local log_end = flow:side(writes):log_end(flow:name_on(writes),
-    flow.partition)
-  if not log_end or log_end == at.target then
-    flow.doubt = nil
-    return
-  end
-  local doubt = flow.doubt
-  flow.doubt = { target = at.target, log_end = log_end }
-  if not doubt or doubt.target ~= at.target then return end
-  return log_end > at.target and "foreign" or "diverged", log_end
 end
 
 return M

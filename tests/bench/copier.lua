@@ -2,7 +2,6 @@
 --   tranship --lua tests/bench/copier.lua FOLDER SHAPE ARGUMENTS...
 --     busy TOPIC...        each topic copied: CPU per GB, MB/s
 --     hot TOPIC IDLE       partition 0 alone, then beside IDLE idle ones
---     idle COUNT           COUNT idle partitions: CPU and memory
 --     latency SECONDS      10 MB/s: from one log to the other, milliseconds
 --     ceiling TOPIC        a bare producer that sends TOPIC's batches, and the
 --                          copy of the same topic, in turns
@@ -55,7 +54,6 @@ local function run(copier, flows)
 end
 
 local ROUNDS = 3
-local MOST_CREATED = 2000 -- partitions at once; a controller refuses 10,000
 local function print_line(what, list)
   local function m(field) return lib.median(list, field) end
   sys.out(("copier     %-34s %6.1f MB/s  %5.2f CPU s/GB  brokers %.2f + %.2f"
@@ -113,72 +111,6 @@ function shapes.hot(topic, idle)
   print_line(("one busy partition beside %d idle"):format(idle), among)
   ratio("beside idle ones it runs at %.2f x its speed alone (aim 1)", among,
     alone, "mb_s")
-end
-
--- The first topics of `prefix` and their partitions, as a controller takes them.
-local function many(prefix, count)
-  local list = {}
-  while count > 0 do
-    local share = math.min(count, MOST_CREATED)
-    list[#list + 1] = { name = ("%s-%d"):format(prefix, #list + 1),
-      partitions = share, replication = 1 }
-    count = count - share
-  end
-  return list
-end
-
-local function create_both(topics)
-  for _, side in ipairs { pair.a, pair.b } do
-    for _, topic in ipairs(topics) do
-      local made = check(side.client:create_topics { topic })
-      if made[1].err then error(made[1].err, 0) end
-    end
-  end
-end
-
-function shapes.idle(count)
-  count = math.tointeger(count)
-  local topics = many(copying.name "idle", count)
-  create_both(topics)
-  local pid, epoch = pair.b:producer_id()
-  -- Until the last of them answers, the brokers are still making logs.
-  local newest = topics[#topics]
-  for _, side in ipairs { pair.a, pair.b } do
-    repeat
-      task.sleep(500)
-      local last = side.client:offsets { { topic = newest.name,
-        partition = newest.partitions - 1, at = "end" } }
-    until last and last[1].offset == 0
-  end
-  task.sleep(5000)
-  local copier <close> = check(copying.open {})
-  for _, topic in ipairs(topics) do
-    local told = check(pair.a.client:describe_topics { topic.name })[topic.name]
-    for p = 0, topic.partitions - 1 do
-      check(copier:start { id = topic.name .. "/" .. p,
-        source = { host = pair.a.host, port = pair.a.port, topic = topic.name,
-          partition = p, topic_id = told.id },
-        target = { host = pair.b.host, port = pair.b.port, topic = topic.name,
-          partition = p },
-        source_offset = 0, target_offset = 0, log_end = 0, sequence = 0,
-        producer_id = pid, producer_epoch = epoch })
-    end
-  end
-  task.sleep(15000)
-  local stopped = 0
-  for _, event in ipairs(check(copier:next())) do
-    if event.kind == "stopped" then stopped = stopped + 1 end
-  end
-  local SECONDS = 20
-  local own, old, new = lib.cpu(), lib.cpu(brokers[1]), lib.cpu(brokers[2])
-  task.sleep(SECONDS * 1000)
-  local function share(before, pid_of)
-    return 100 * (lib.cpu(pid_of) - before) / SECONDS
-  end
-  sys.out(("copier     %d idle partitions: %.1f %% of a core, %.0f MB "
-    .. "(peak %.0f), brokers %.1f %% + %.1f %%; %d stopped\n"):format(count,
-      share(own), lib.memory(nil, "VmRSS"), lib.memory(nil, "VmHWM"),
-      share(old, brokers[1]), share(new, brokers[2]), stopped))
 end
 
 --- Append to append, by the clocks of the brokers, which stamp what they append

@@ -164,6 +164,8 @@ function Queue:pop()
   return value
 end
 
+function Queue:is_empty() return self._first > self._last end
+
 -- A wake-up may be spent on a task that is cancelled before it runs; closing
 -- hands it on, so that no value lies there while somebody waits for it.
 function Queue:_wait()

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "bind.h"
+#include "tranship/digest.h"
 #include "tranship/proto.h"
 #include "wire_login.h"
 #include "wire_table.h"
@@ -46,6 +47,8 @@ typedef struct call {
   tsh_body *body;
   const uint8_t *data;
   size_t size;
+  bool marked; /* the answer's mark is wanted, ... */
+  lua_Integer unless; /* ... and nothing more if it is this one */
 } call;
 
 static void call_free(tsh_op *op) {
@@ -71,18 +74,27 @@ static void on_reply(void *user, const tsh_reply *reply) {
 
 static int push_response(lua_State *L, tsh_op *op) {
   call *c = (call *)op;
+  lua_Integer mark;
 
-  return tsh_bind_push_message(L, c->msg, c->version, c->data, c->size);
+  if (!c->marked)
+    return tsh_bind_push_message(L, c->msg, c->version, c->data, c->size);
+  mark = (lua_Integer)tsh_digest_bytes(c->data, c->size);
+  if (mark == c->unless)
+    lua_pushboolean(L, 0);
+  else if (tsh_bind_push_message(L, c->msg, c->version, c->data, c->size) != 1)
+    return 2;
+  lua_pushinteger(L, mark);
+  return 2;
 }
 
-/* Takes over the request's bytes. */
-static int start_call(lua_State *L, tsh_conn *conn, const tsh_message *msg,
-                      int16_t version, struct iovec *body,
+/* Takes over the request's bytes; `how` is the call's options. */
+static int start_call(lua_State *L, tsh_conn *conn, const call *how,
                       lua_Integer timeout_ms) {
-  call *c = calloc(1, sizeof *c);
-  tsh_request req = {.api_key = msg->api_key,
-                     .version = version,
-                     .parts = body,
+  call *c = malloc(sizeof *c);
+  struct iovec body = how->request;
+  tsh_request req = {.api_key = how->msg->api_key,
+                     .version = how->version,
+                     .parts = &body,
                      .count = 1,
                      .timeout_ms = timeout_ms > 0 ? (uint64_t)timeout_ms : 0,
                      .replied = on_reply,
@@ -91,13 +103,11 @@ static int start_call(lua_State *L, tsh_conn *conn, const tsh_message *msg,
   int status;
 
   if (c == NULL) {
-    free(body->iov_base);
+    free(body.iov_base);
     return luaL_error(L, "no memory");
   }
+  *c = *how;
   c->op.free = call_free;
-  c->msg = msg;
-  c->version = version;
-  c->request = *body;
   status = tsh_conn_send(conn, &req, &err);
   if (status == 0)
     return tsh_bind_await(L, &c->op, push_response);
@@ -107,15 +117,15 @@ static int start_call(lua_State *L, tsh_conn *conn, const tsh_message *msg,
   return tsh_bind_fail(L, &err);
 }
 
-/* conn:call(name, fields, { version =, timeout_ms = }) -> response | nil, err
- */
+/* conn:call(name, fields, { version =, timeout_ms =, unless = })
+ *   -> response | nil, err; with `unless`: response | false, mark | nil, err */
 static int conn_call(lua_State *L) {
-  static const char *const names[] = {"version", "timeout_ms", NULL};
+  static const char *const names[] = {"version", "timeout_ms", "unless", NULL};
   handle *h = tsh_bind_check(L, 1, &conn_class);
   const char *name = luaL_checkstring(L, 2);
   const tsh_message *msg = tsh_message_find(name);
   lua_Integer timeout_ms = 0, version;
-  struct iovec body;
+  call how = {.msg = msg};
 
   if (msg == NULL)
     return luaL_error(L, "no message '%s'", name);
@@ -130,11 +140,14 @@ static int conn_call(lua_State *L) {
     tsh_bind_options(L, 4, names);
     version = tsh_bind_opt_integer(L, 4, "version", version);
     timeout_ms = tsh_bind_opt_integer(L, 4, "timeout_ms", 0);
+    how.marked = lua_getfield(L, 4, "unless") != LUA_TNIL;
+    how.unless = tsh_bind_opt_integer(L, 4, "unless", 0);
   }
   if (version < msg->min || version > msg->max)
     return luaL_error(L, "%s has versions %d to %d", name, msg->min, msg->max);
-  tsh_bind_write_message(L, 3, msg, (int16_t)version, &body);
-  return start_call(L, h->conn, msg, (int16_t)version, &body, timeout_ms);
+  how.version = (int16_t)version;
+  tsh_bind_write_message(L, 3, msg, how.version, &how.request);
+  return start_call(L, h->conn, &how, timeout_ms);
 }
 
 /* is_open() -> false once the connection has failed by itself. */

@@ -41,6 +41,10 @@ void tsh_fold_fini(tsh_fold *fold) {
   free(fold->keys.slots);
 }
 
+uint64_t tsh_digest_bytes(const void *bytes, size_t size) {
+  return XXH3_64bits(bytes, size);
+}
+
 /* --- feeding ----------------------------------------------------------------
  */
 

@@ -9,18 +9,20 @@ local loan_topic = require "mirror.loan_topic"
 local prepare = require "mirror.prepare"
 local reasons = require "mirror.reasons"
 local resume = require "mirror.resume"
-local survey = require "mirror.survey"
 local turn = require "mirror.turn"
+local watch = require "mirror.watch"
 
 local M = {}
 
 --- Counts what was appended, and why the copier stopped.
 local function count(flow, event)
   if event.kind == "hole" then return end -- nothing was appended
-  local copied, engine = flow.copied, flow.engine
-  copied.records = copied.records + event.records
-  copied.bytes = copied.bytes + event.bytes
-  if event.records > 0 then engine.progressed = sys.time() end
+  local engine = flow.engine
+  if event.records > 0 then
+    flow.copied_records = flow.copied_records + event.records
+    flow.copied_bytes = flow.copied_bytes + event.bytes
+    engine.progressed = sys.time()
+  end
   local reason = event.kind == "stopped" and event.reason
   if not reason or reason == "asked" then return end
   local counts = engine.counts
@@ -56,14 +58,14 @@ on.progress = on.wanted
 
 function on.leave() return "leave" end
 
-function on.check(flow)
+function on.check(flow, seen)
   local ok, why = prepare.clean(flow)
   if not ok then return nil, why end
-  local doubt, log_end = survey.suspect(flow)
+  local doubt = seen.log_end and watch.suspect(flow, seen)
   if not doubt then return end
   flow:land()
   if doubt == "foreign" then return "again" end -- resume says what it is
-  return resume.cut_back(flow, log_end, flow.at.target)
+  return resume.cut_back(flow, seen.log_end, flow.at.target)
 end
 
 function on.hole(flow, event)
@@ -150,8 +152,7 @@ function M:land()
   for _, other in ipairs(others) do self.inbox:push(other) end
 end
 
---- Copies along a leg until something has to be decided anew: gives a verdict,
--- or nil and why.
+--- Copies along a leg: gives a verdict, or nil and why.
 ---@async
 function M:copy(leg)
   local start, why = resume.position(self, leg)
@@ -168,9 +169,16 @@ function M:copy(leg)
   ok, why = launch(self, leg, start)
   if not ok then return nil, why end
   self:say "copying"
-  local verdict
-  verdict, why = on.wanted(self)
+  self.engine:has_begun(self)
+  return self:go_on(on.wanted(self))
+end
+
+--- Copies on: acts on what it is told until something has to be decided anew, or
+-- until there is nothing to do (verdict "rest", and the copier keeps the partition).
+---@async
+function M:go_on(verdict, why)
   while not verdict and not why do
+    if self.inbox:is_empty() then return "rest" end
     local event = self.inbox:pop()
     take_in(self, event)
     if (event.records or 0) > 0 then self.backoff = nil end

@@ -81,6 +81,7 @@ end
 --- Keeps acknowledged runs for the next flush; neighbours become one.
 function M:keep(leg, runs)
   if ledger.is_same(leg) then return end
+  self.unsaved = self.unsaved or {}
   for _, run in ipairs(runs or {}) do
     local last = self.open_run
     if last and last.leg == leg.leg and run.source == last.source + last.count
@@ -100,7 +101,7 @@ end
 --- Records that say where the flow is: segments first, then the position; and
 -- the segments, to be given back if the records cannot be written.
 function M:records()
-  local list, runs = {}, self.unsaved
+  local list, runs = {}, self.unsaved or {}
   for start, run in pairs(runs) do
     list[#list + 1] = {
       record.key.segment(self.topic, self.partition, run.leg, start,
@@ -108,7 +109,7 @@ function M:records()
       { source = run.source, target = run.target, count = run.count },
     }
   end
-  self.unsaved = {}
+  self.unsaved = nil
   if self.at and not self.lost then
     self.at.claim, self.at.warning = self.generation, self.warning
     list[#list + 1] = { record.key.at(self.topic, self.partition), self.at }
@@ -118,6 +119,7 @@ end
 
 --- Takes back segments that could not be written.
 function M:give_back(runs)
+  self.unsaved = self.unsaved or {}
   for start, run in pairs(runs) do
     self.unsaved[start] = self.unsaved[start] or run
   end

@@ -53,21 +53,18 @@ local function drop(self, host, port)
   if conn then conn:close() end
 end
 
-function M.at(self, host, port, name, body)
+--- Asks one broker; `options` are those of a call, and so is what comes back.
+function M.at(self, host, port, name, body, options)
   local conn, why = connect(self, host, port)
   if not conn then return nil, why end
-  local answer
-  answer, why = conn:call(name, body)
-  if not answer then
-    drop(self, host, port)
-    return nil, why
-  end
-  return answer
+  local answer, more = conn:call(name, body, options)
+  if answer == nil then drop(self, host, port) end
+  return answer, more
 end
 
 --- Asks a broker of the bootstrap list, the one that answered last before the
 -- others; or any other that was known last, for a list may have aged.
-function M.any(self, name, body)
+function M.any(self, name, body, options)
   local answer, why
   local list = {}
   for host, port in self.bootstrap:gmatch "([^,%s]+):(%d+)" do
@@ -75,15 +72,16 @@ function M.any(self, name, body)
   end
   for turn = self._asked, self._asked + #list - 1 do
     local broker = list[(turn - 1) % #list + 1]
-    answer, why = M.at(self, broker.host, broker.port, name, body)
-    if answer then
+    answer, why = M.at(self, broker.host, broker.port, name, body, options)
+    if answer ~= nil then
       self._asked = turn
-      return answer
+      return answer, why
     end
   end
   for _, broker in pairs(why and self.brokers or {}) do
-    answer = M.at(self, broker.host, broker.port, name, body)
-    if answer then return answer end
+    local more
+    answer, more = M.at(self, broker.host, broker.port, name, body, options)
+    if answer ~= nil then return answer, more end
   end
   return nil, why or err.new {
     kind = "invalid", origin = "bridge",
@@ -102,9 +100,8 @@ function M.leader(self, topic, partition, name, body)
   return answer, why
 end
 
---- The one partition of an answer that lists topics and partitions.
-function M.only(self, topic, list, inner, what)
-  local part = list and list[1] and list[1][inner] and list[1][inner][1]
+--- What a broker says of a partition, or the err that it means.
+function M.checked(self, topic, part, what)
   if not part then
     return nil, err.new {
       kind = "protocol", origin = "kafka",
@@ -117,6 +114,20 @@ function M.only(self, topic, list, inner, what)
   return part
 end
 
+--- The one partition of an answer that lists topics and partitions.
+function M.only(self, topic, list, inner, what)
+  return M.checked(self, topic,
+    list and list[1] and list[1][inner] and list[1][inner][1], what)
+end
+
+--- Asks again, once, where an epoch of ours has aged: it is looked up anew.
+local function asked_anew(once, ...)
+  local part, why = once(...)
+  if not part and why.code == FENCED_LEADER_EPOCH then return once(...) end
+  return part, why
+end
+M.asked_anew = asked_anew
+
 --- Asks the leader about its one partition; an epoch of ours that has aged is
 -- looked up anew, once.
 ---@param inner? string  where the answer's topics list partitions: Partitions
@@ -128,9 +139,7 @@ function M.part(self, topic, partition, name, body, what, inner, list)
     return M.only(self, topic, answer[list or "Topics"], inner or "Partitions",
       ("%s %s/%d"):format(what, topic, partition))
   end
-  local part, why = once()
-  if not part and why.code == FENCED_LEADER_EPOCH then return once() end
-  return part, why
+  return asked_anew(once)
 end
 
 return M

@@ -3,6 +3,7 @@
 
 local digest = require "vm.digest"
 local ask = require "mirror.side.ask"
+local gather = require "mirror.side.gather"
 
 local M = {}
 
@@ -12,20 +13,21 @@ local EVERYTHING = 1 << 40 -- records in one chunk
 
 --- A leader that was deposed and does not know it yet must not answer: it is
 -- told which epoch is meant.
+local function place(partition, epoch, timestamp)
+  return { PartitionIndex = partition, CurrentLeaderEpoch = epoch,
+    Timestamp = timestamp }
+end
+
+local OFFSETS = { name = "ListOffsets", inner = "Partitions", what = "log of" }
+
+function OFFSETS.body(topics, isolation)
+  return { ReplicaId = -1, IsolationLevel = isolation, Topics = topics }
+end
+
 local function offset_at(self, topic, partition, timestamp, isolation)
-  local function body(epoch)
-    return {
-      ReplicaId = -1, IsolationLevel = isolation,
-      Topics = { {
-        Name = topic,
-        Partitions = { {
-          PartitionIndex = partition, CurrentLeaderEpoch = epoch,
-          Timestamp = timestamp,
-        } },
-      } },
-    }
-  end
-  local part, why = ask.part(self, topic, partition, "ListOffsets", body, "log of")
+  local part, why = gather.one(self, OFFSETS, topic, partition, function(leader)
+    return place(partition, leader.epoch, timestamp)
+  end, isolation)
   return part and part.Offset, why
 end
 
@@ -53,6 +55,64 @@ end
 function M:log_start(topic, partition)
   return offset_at(self, topic, partition, EARLIEST, UNCOMMITTED)
 end
+
+--- What to ask each leader: { broker, topics, index } where `index` gives the place
+-- in the list by topic and partition.
+local function by_leader(self, list, timestamp)
+  local asked, tried = {}, {}
+  for number, one in ipairs(list) do
+    local broker, part = self:known_leader(one.topic, one.partition)
+    if not broker and not tried[one.topic] then
+      tried[one.topic] = true
+      self:leader(one.topic, one.partition)
+      broker, part = self:known_leader(one.topic, one.partition)
+    end
+    if broker then
+      local group = asked[broker] or { topics = {}, index = {} }
+      asked[broker] = group
+      local index = group.index[one.topic]
+      if not index then
+        index = { places = {} }
+        group.index[one.topic] = index
+        table.insert(group.topics, { Name = one.topic,
+          Partitions = index.places })
+      end
+      index[one.partition] = number
+      table.insert(index.places, place(one.partition, part.epoch, timestamp))
+    end
+  end
+  return asked
+end
+
+--- Offsets of many partitions, each leader asked once. What cannot be told now is
+-- left out, and looked up anew the next time.
+local function offsets_at(self, list, timestamp)
+  local found = {}
+  for broker, group in pairs(by_leader(self, list, timestamp)) do
+    local answer = ask.at(self, broker.host, broker.port, "ListOffsets",
+      OFFSETS.body(group.topics, UNCOMMITTED))
+    for _, topic in ipairs(answer and answer.Topics or {}) do
+      for _, part in ipairs(topic.Partitions) do
+        if part.ErrorCode == 0 then
+          found[group.index[topic.Name][part.PartitionIndex]] = part.Offset
+        elseif ask.MOVED[part.ErrorCode] then
+          self:forget(topic.Name)
+        end
+      end
+    end
+    for _, topic in ipairs(answer and {} or group.topics) do
+      self:forget(topic.Name)
+    end
+  end
+  return found
+end
+
+--- The next offsets of partitions { topic, partition }, by their place in the
+-- list; the first offsets that they hold.
+---@async
+---@return table<integer, integer>
+function M:log_ends(list) return offsets_at(self, list, LATEST) end
+function M:log_starts(list) return offsets_at(self, list, EARLIEST) end
 
 --- Digests of what a partition holds in [from, to), with the options of
 -- vm.digest: one of all its committed records unless they say otherwise, and

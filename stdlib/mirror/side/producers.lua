@@ -2,6 +2,7 @@
 
 local task = require "vm.task"
 local ask = require "mirror.side.ask"
+local gather = require "mirror.side.gather"
 
 local M = {}
 
@@ -108,13 +109,17 @@ function M:describe_transactions(ids)
   return said, places
 end
 
+local PRODUCERS = { name = "DescribeProducers", inner = "PartitionIndexes",
+  what = "producers of" }
+
+function PRODUCERS.body(topics) return { Topics = topics } end
+
 --- Producers the partition's leader remembers:
 -- { id, epoch, sequence, time, coordinator_epoch, transaction? } each.
 ---@async
 function M:producers(topic, partition)
-  local part, why = ask.part(self, topic, partition, "DescribeProducers", {
-    Topics = { { Name = topic, PartitionIndexes = { partition } } },
-  }, "producers of")
+  local part, why = gather.one(self, PRODUCERS, topic, partition,
+    function() return partition end)
   if not part then return nil, why end
   local list = {}
   for index, one in ipairs(part.ActiveProducers) do

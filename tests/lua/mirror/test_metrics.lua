@@ -26,8 +26,8 @@ end
 local function flow(topic, partition, at, records)
   return {
     topic = topic, partition = partition, at = at,
-    leg = { kind = "same" }, copied = { records = records or 0,
-      bytes = (records or 0) * 10 },
+    leg = { kind = "same" }, copied_records = records or 0,
+    copied_bytes = (records or 0) * 10,
   }
 end
 

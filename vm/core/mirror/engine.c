@@ -337,8 +337,10 @@ static void end_shared(shared *shared) {
 /* Replies of a megabyte come and go a hundred times a second. Left to itself
  * the allocator hands their pages back each time, and the kernel clears them
  * again, which was a fifth of a copy's CPU. They stay as many as the budget
- * lets there be at once. */
+ * lets there be at once. What was free before goes back: it was of use to
+ * somebody who looked at whole clusters, once. */
 static void keep_pages(void) {
+  malloc_trim(0);
   mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT);
   mallopt(M_TRIM_THRESHOLD, DEFAULT_MEMORY);
 }

@@ -312,6 +312,17 @@ local function check_together(t, conn)
   end
 end
 
+--- An answer whose mark is known is not opened; another one is.
+local function check_marks(t, conn, topic)
+  local asked = { Topics = { { Name = topic } } }
+  local answer, mark = conn:call("Metadata", asked, { unless = 0 })
+  t.equal({ #answer.Topics, math.type(mark) }, { 1, "integer" })
+  t.equal({ conn:call("Metadata", asked, { unless = mark }) }, { false, mark })
+  local other, its_mark = conn:call("Metadata", {}, { unless = mark })
+  t.ok(#other.Topics > 0 and its_mark ~= mark)
+  t.equal(select("#", conn:call("Metadata", asked)), 1)
+end
+
 test("every message does its work on a real broker", function(t)
   broker.with(function(b)
     local conn <close> = b:connect()
@@ -321,6 +332,7 @@ test("every message does its work on a real broker", function(t)
       function(answer) return answer.Coordinators[1].ErrorCode end)
     task.sleep(200)
     check_together(t, conn)
+    check_marks(t, conn, "t")
     check_reads(t, conn, offered)
     check_fields(t, conn, topic)
     check_log(t, conn, topic, offered)

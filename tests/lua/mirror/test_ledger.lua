@@ -232,3 +232,35 @@ test("transactional ids by leg, and what is borrowed until it is back", function
   t.equal(book.loans["3"], nil)
   t.ok(not ledger.keeps(book:leg("t", 0)), "mapped by now")
 end)
+
+test("partitions that a later claim has spoken of are told once", function(t)
+  local book = ledger_of { { key.at("t", 0), { leg = 1, claim = 2 } },
+    { key.at("t", 1), { leg = 1 } } }
+  t.equal(book:taken(), { ["t/0"] = true })
+  local function say(partition, claim)
+    local rec = record.encode(key.at("t", partition), { leg = 1, claim = claim })
+    rec.offset = 9
+    book:fold(rec)
+  end
+  say(0, 2)
+  say(0, 1)
+  t.equal(book:taken(), {})
+  say(0, 3)
+  say(1, 1)
+  t.equal(book:taken(), { ["t/0"] = true, ["t/1"] = true })
+end)
+
+test("what an engine has said and holds is kept once", function(t)
+  local book, held = ledger.new(), { leg = 1, claim = 1, source = 5 }
+  function book.held_at() return held end
+  local function said(source)
+    local rec = record.encode(key.at("t", 0), { leg = 1, claim = 1,
+      source = source })
+    rec.offset = 0
+    book:fold(rec)
+    return book:partition("t", 0).at
+  end
+  t.ok(said(5) == held)
+  t.ok(said(4) ~= held)
+  t.equal(said(4).source, 4)
+end)

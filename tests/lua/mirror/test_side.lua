@@ -1,6 +1,7 @@
 --- Whom the engine believes about leaders. The brokers are tables here: each says
 -- what it has heard of the cluster, and some lag behind.
 
+local task = require "vm.task"
 local side = require "mirror.side"
 local ask = require "mirror.side.ask"
 
@@ -22,10 +23,10 @@ end
 local function world(said)
   local heard, kept = {}, ask.at
   local one = side.new { name = "old", bootstrap = "b1:1,b2:2" }
-  function ask.at(_, host, _, name, body)
+  function ask.at(_, host, _, name, body, options)
     heard[#heard + 1] = { host = host, name = name, body = body }
     local answer = said[host]
-    if type(answer) == "function" then return answer(name, body) end
+    if type(answer) == "function" then return answer(name, body, options) end
     return answer, not answer and "silent" or nil
   end
   return one, heard, setmetatable({}, { __close = function() ask.at = kept end })
@@ -109,4 +110,93 @@ test("a log's ends are asked of the leader of an epoch", function(t)
   t.equal(one:log_end("apps.a", 0), nil)
   t.equal(heard[2].host, "b2")
   t.equal(heard[2].body.Topics[1].Partitions[1].CurrentLeaderEpoch, 7)
+end)
+
+test("what all topics are is not read again while it is said in the same bytes",
+  function(t)
+    local answer, mark, wanted = metadata("t1", 1, 5), 7, {}
+    local one, _, _ <close> = world { b1 = function(_, body, options)
+      if body.Topics then return answer end
+      wanted[#wanted + 1] = options.unless
+      return options.unless ~= mark and answer, mark
+    end }
+    local first = one:describe()
+    t.equal(one:describe(), first)
+    t.equal(first["apps.a"].partitions[0].epoch, 5)
+    answer, mark = metadata("t1", 2, 6), 8
+    t.equal(one:describe()["apps.a"].partitions[0].epoch, 6)
+    answer, mark = metadata("t1", 1, 4), 9
+    t.equal(one:describe()["apps.a"].partitions[0].epoch, 6, "who lags behind ...")
+    one:describe()
+    t.equal(wanted, { 0, 7, 7, 8, 0 }, "... is read each time")
+  end)
+
+--- A broker that leads `count` partitions of apps.a; the answers to ListOffsets
+-- wait for `gate`. A partition's log ends at its number, and begins at 1.
+local function leader_of(count, gate)
+  local described = metadata("t1", 1, 3)
+  local parts = described.Topics[1].Partitions
+  for number = 1, count - 1 do
+    parts[number + 1] = { PartitionIndex = number, LeaderId = 1, LeaderEpoch = 3,
+      ReplicaNodes = { 1 }, IsrNodes = { 1 } }
+  end
+  return function(name, body)
+    if name == "Metadata" then return described end
+    gate:wait()
+    local answered = {}
+    for index, part in ipairs(body.Topics[1].Partitions) do
+      local number = part.PartitionIndex
+      answered[index] = { PartitionIndex = number,
+        Offset = part.Timestamp == -1 and number or 1,
+        ErrorCode = number == 13 and 6 or 0 }
+    end
+    return { Topics = { { Name = "apps.a", Partitions = answered } } }
+  end
+end
+
+test("what is asked while a leader answers goes to it in one request", function(t)
+  local gate, found = task.flag(), {}
+  local one, heard, _ <close> = world { b1 = leader_of(20, gate) }
+  one:describe { "apps.a" }
+  local tasks = {}
+  for number = 0, 19 do
+    tasks[number] = task.spawn(function()
+      local log_end, why = one:log_end("apps.a", number)
+      local log_start = one:log_start("apps.a", number)
+      found[number] = { log_end or why.code, log_start or "gone" }
+    end)
+  end
+  task.sleep(0)
+  gate:set()
+  for _, each in pairs(tasks) do each:join() end
+  for number = 0, 19 do
+    t.equal(found[number], number == 13 and { 6, "gone" } or { number, 1 })
+  end
+  local offsets = 0
+  for _, asked in ipairs(heard) do
+    offsets = offsets + (asked.name == "ListOffsets" and 1 or 0)
+  end
+  t.ok(offsets <= 4, offsets .. " requests for 40 questions")
+end)
+
+test("a connection that ends fails all who asked on it", function(t)
+  local one, _, _ <close> = world { b1 = function(name)
+    if name == "Metadata" then return metadata("t1", 1, 3) end
+    return nil, "cut"
+  end }
+  local first = task.spawn(function() return select(2, one:log_end("apps.a", 0)) end)
+  t.equal(select(2, one:log_start("apps.a", 0)), "cut")
+  t.equal(select(2, first:join()), "cut")
+end)
+
+test("log ends of many partitions: what cannot be told is left out", function(t)
+  local gate = task.flag()
+  gate:set()
+  local one, heard, _ <close> = world { b1 = leader_of(20, gate) }
+  t.equal(one:log_ends { { topic = "apps.a", partition = 5 },
+    { topic = "apps.a", partition = 13 }, { topic = "apps.a", partition = 99 },
+    { topic = "apps.a", partition = 7 } }, { 5, [4] = 7 })
+  t.equal(heard[#heard].body.Topics[1].Partitions[1].CurrentLeaderEpoch, 3)
+  t.equal(one:log_starts { { topic = "apps.a", partition = 5 } }, { 1 })
+  t.equal(heard[#heard - 1].name, "Metadata", "a leader that moved is looked up")
 end)

@@ -174,8 +174,11 @@ test("queues hand values over in order, and end", function(t)
   local reader = task.spawn(function()
     for value in function() return queue:pop() end do got[#got + 1] = value end
   end)
+  t.ok(queue:is_empty())
   for i = 1, 100 do queue:push(i) end
+  t.ok(not queue:is_empty())
   task.sleep(1)
+  t.ok(queue:is_empty())
   queue:push(101)
   queue:close()
   reader:join()

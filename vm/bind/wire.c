@@ -47,7 +47,7 @@ typedef struct call {
   tsh_body *body;
   const uint8_t *data;
   size_t size;
-  bool marked; /* the answer's mark is wanted, ... */
+  bool marked;        /* the answer's mark is wanted, ... */
   lua_Integer unless; /* ... and nothing more if it is this one */
 } call;
 

@@ -62,14 +62,13 @@ static inline tsh_mirror_flow flow_of(world *w, const char *id, int partition) {
   };
 }
 
-/* The flow's next event that is no progress, with all that came before it
- * added up in it. */
-static inline tsh_mirror_event *next_stop(owner *o) {
+/* The flow's next event of a kind; what came before it is dropped. */
+static inline tsh_mirror_event *next_event(owner *o, tsh_mirror_kind kind) {
   for (;;) {
     tsh_mirror_event *event = tsh_mirror_take(o->mirror), *found = NULL;
     while (event != NULL) {
       tsh_mirror_event *next = event->next;
-      if (event->kind == TSH_MIRROR_STOPPED && found == NULL)
+      if (event->kind == kind && found == NULL)
         found = event;
       else
         tsh_mirror_event_free(event);
@@ -79,6 +78,10 @@ static inline tsh_mirror_event *next_stop(owner *o) {
       return found;
     owner_wait(o);
   }
+}
+
+static inline tsh_mirror_event *next_stop(owner *o) {
+  return next_event(o, TSH_MIRROR_STOPPED);
 }
 
 #endif

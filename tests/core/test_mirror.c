@@ -386,6 +386,29 @@ static void what_is_refused_is_named(void **state) {
   small_close(&s);
 }
 
+/* A leader may have changed in offsets that a cleaner has emptied since: the
+ * epoch before them ends before their end, where copying goes on. */
+static void a_hole_tells_the_epoch_behind_it(void **state) {
+  (void)state;
+  small s;
+  small_open(&s);
+  log *source = &s.world->source.logs[0];
+  for (int i = 0; i < source->count; i++)
+    big_endian(source->batches[i].bytes.bytes + 12, 3, 4);
+  made behind = make_batch(source->end + 20, 10, TSH_CODEC_NONE);
+  big_endian(behind.bytes + 12, 4, 4);
+  source->end += 20;
+  log_append(source, behind);
+  s.flow.same = true;
+  assert_int_equal(tsh_mirror_start(s.owner.mirror, &s.flow, NULL), 0);
+  tsh_mirror_event *event = next_event(&s.owner, TSH_MIRROR_HOLE);
+  assert_true(event->from == 100 && event->to == 120);
+  assert_true(event->source_offset == 100);
+  assert_int_equal(event->source_epoch, 4);
+  tsh_mirror_event_free(event);
+  small_close(&s);
+}
+
 static void a_cut_log_is_told(void **state) {
   (void)state;
   small s;
@@ -540,6 +563,7 @@ int main(void) {
       cmocka_unit_test(other_reasons),
       cmocka_unit_test(large_batches_are_divided),
       cmocka_unit_test(what_is_refused_is_named),
+      cmocka_unit_test(a_hole_tells_the_epoch_behind_it),
       cmocka_unit_test(a_cut_log_is_told),
       cmocka_unit_test(both_ends_are_told),
       cmocka_unit_test(another_place_is_foreign),

@@ -30,7 +30,8 @@ typedef struct produce {
 
 /* --- holes --- */
 
-/* All before it has landed. */
+/* All before it has landed. The epoch is the one behind the hole: once it is
+ * filled, copying may go on from its end, where an older one ended before. */
 static void tell_hole(flow *flow) {
   tsh_mirror_event *hole =
       tsh_mirror__event_new(TSH_MIRROR_HOLE, flow->spec.id);
@@ -38,7 +39,7 @@ static void tell_hole(flow *flow) {
   hole->to = flow->head->source_next;
   hole->source_offset = hole->target_offset = flow->acked_target;
   hole->sequence = flow->acked_sequence;
-  hole->source_epoch = flow->acked_epoch;
+  hole->source_epoch = flow->head->epoch;
   hole->source_end = flow->source_end;
   hole->stable_offset = tsh_mirror__stable(flow);
   flow->in_hole = true;

@@ -184,7 +184,13 @@ test("steady: a break without a timeout is a failure at once", function(t)
   local case <close> = cases.new()
   local w = case.world
   w:poke("x", "1")
-  local poke = task.spawn(function() task.sleep(100) w:poke("x", "2") end)
+  local seen, is = task.flag(), w.is
+  w.is = function(...)
+    local answer, why = is(...)
+    seen:set()
+    return answer, why
+  end
+  local poke = task.spawn(function() seen:wait() w:poke("x", "2") end)
   t.equal(case:run(toy.book {
     { id = "1", verify = { w:asks("x", "1", 2500) } } }), 1)
   poke:join()

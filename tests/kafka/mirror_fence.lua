@@ -12,7 +12,7 @@ local world_of = loadfile(here .. "/lib/mirror_world.lua")(here .. "/lib")
 local STILL = { still = "2s" }
 
 --- Appends a record, and from then on one every now and then until it is closed.
-local function rogue(world, at, topic, settings)
+local function rogue(world, at, topic, settings, pause_ms)
   local producer = world.t.ok(at:client("write"):producer { settings = settings })
   local stopping, n = false, 5000000
   local function append()
@@ -24,7 +24,7 @@ local function rogue(world, at, topic, settings)
   local work = task.spawn(function()
     while not stopping do
       append()
-      task.sleep(20)
+      task.sleep(pause_ms or 20)
     end
     return true
   end)
@@ -50,9 +50,10 @@ local function turn_unproved(road, topic, to)
   return ok, why
 end
 
---- Turns under a writer until records come late.
+--- A turn under a writer who lets the copy catch up now and then, and is hasty
+-- enough to come between the last look at the log and the fence.
 local function halt(world, road, topic)
-  local _ <close> = rogue(world, world.old, topic, {})
+  local _ <close> = rogue(world, world.old, topic, { ["linger.ms"] = "0" }, 1)
   local done, why = turn_unproved(road, topic, world.new)
   world.t.fails("conflict", done, why)
   world.t.match(why, topic .. "/0: records were appended on old at offsets "

@@ -2,7 +2,7 @@
 -- runbook needs the faces' names but hardly any of what they can do, and must
 -- not pay for compiling it.
 --
---     local carry = require "base.lazy" "mirror.carry"
+--     local carry = require "base.lazy" "mirror.offsets.carry"
 
 --- A stand-in for `require(name)`; its functions are the module's own.
 ---@param name string

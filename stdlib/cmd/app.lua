@@ -32,7 +32,7 @@ local function say(format, ...)
 end
 
 local function load(opts, path)
-  local params = require "runbook.params"
+  local params = require "runbook.declare.params"
   local given, problems = params.gather(opts.param, opts.params)
   local book
   if given then
@@ -40,7 +40,7 @@ local function load(opts, path)
       params = given, recipes = opts.recipes,
     })
   end
-  if not book then sys.errout(require "runbook.problems".text(problems)) end
+  if not book then sys.errout(require "runbook.declare.problems".text(problems)) end
   return book
 end
 

@@ -1,6 +1,6 @@
 --- tranship approve: says yes to a step that asks, from another shell.
 
-return require "runbook.answering".command {
+return require "runbook.command.answering".command {
   name = "approve", answer = "given",
   summary = "Say yes to a step that asks for approval.",
   examples = {

@@ -38,7 +38,7 @@ local function print_json(book, problems)
 end
 
 local function print_table(book, problems)
-  sys.out(require "runbook.problems".text(problems))
+  sys.out(require "runbook.declare.problems".text(problems))
   if book then
     sys.out(("%s%s: %s, %s.\n"):format(book.name,
       book.version and " " .. book.version or "",
@@ -50,7 +50,7 @@ end
 
 --- The problems of the parameters alone, or a book and its problems.
 local function load(opts, path)
-  local given, problems = require "runbook.params".gather(opts.param, opts.params)
+  local given, problems = require "runbook.declare.params".gather(opts.param, opts.params)
   if not given then return nil, problems end
   return require "runbook.load".book(path, {
     params = given, recipes = opts.recipes, lenient = true,
@@ -58,7 +58,7 @@ local function load(opts, path)
 end
 
 --- `FILE --help` lists the runbook's own parameters.
-function M.more_help(...) return require "runbook.params".more_help(...) end
+function M.more_help(...) return require "runbook.declare.params".more_help(...) end
 
 function M.run(opts, args)
   collectgarbage("setpause", SHORT_LIFE)

@@ -36,7 +36,7 @@ end
 --- The page of a word, or of one of its fields.
 ---@return string?
 function M.word_page(name, field_name)
-  local word = require "runbook.schema".words[name]
+  local word = require "runbook.declare.schema".words[name]
   if not word then return nil end
   local lines, width = { name .. "  " .. word.desc }, 0
   if word.unbuilt then
@@ -57,7 +57,7 @@ function M.word_page(name, field_name)
       end
     end
   end
-  local asked = not field_name and require "runbook.offers".of(name) or {}
+  local asked = not field_name and require "runbook.declare.offers".of(name) or {}
   table.move(asked, 1, #asked, #lines + 1, lines)
   return found and table.concat(lines, "\n") .. "\n" or nil
 end
@@ -70,7 +70,7 @@ local function everything()
     lines[i] = code .. "  " .. require "runbook.codes".of(code).title
   end
   lines[#lines + 1] = ""
-  local schema = require "runbook.schema"
+  local schema = require "runbook.declare.schema"
   for _, list in ipairs { schema.declaring, schema.building } do
     for _, name in ipairs(list) do
       local word = schema.words[name]
@@ -86,7 +86,7 @@ end
 
 --- The pages of a field by its name alone, of every word that has one.
 local function fields_page(name)
-  local schema, pages = require "runbook.schema", {}
+  local schema, pages = require "runbook.declare.schema", {}
   for _, list in ipairs { schema.declaring, schema.building } do
     for _, word in ipairs(list) do
       pages[#pages + 1] = schema.words[word] and M.word_page(word, name)
@@ -105,12 +105,12 @@ function M.page(what)
   local word, field = what:match "^([%w_]+)%.?([%w_]*)$"
   page = word and M.word_page(word, field ~= "" and field or nil)
   if page then return page end
-  local offers = require "runbook.offers"
+  local offers = require "runbook.declare.offers"
   local method = what:match "([%w_]+)$" -- also of "road:lag", "bridge.lag"
   page = method and offers.page(method, field_line) or fields_page(what)
   if page then return page end
   local names = offers.names()
-  for name in next, (require "runbook.schema".words) do names[#names + 1] = name end
+  for name in next, (require "runbook.declare.schema".words) do names[#names + 1] = name end
   for code in next, codes.all() do names[#names + 1] = code end
   table.sort(names)
   local near = require "base.schema".nearest(what, names)

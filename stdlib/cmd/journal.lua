@@ -2,8 +2,8 @@
 
 local time = require "base.time"
 local command = require "runbook.command"
-local journal = require "runbook.journal"
-local plain = require "runbook.plain"
+local journal = require "runbook.record.journal"
+local plain = require "runbook.record.plain"
 local sys = require "vm.sys"
 
 local M = {

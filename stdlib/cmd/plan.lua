@@ -3,7 +3,7 @@
 
 local flags = require "base.options"
 local command = require "runbook.command"
-local plan_text = require "runbook.plan_text"
+local plan_text = require "runbook.show.plan_text"
 local sys = require "vm.sys"
 
 local CHANGES = 2
@@ -27,7 +27,7 @@ local M = {
 }
 
 --- `FILE --help` lists the runbook's own parameters.
-function M.more_help(...) return require "runbook.params".more_help(...) end
+function M.more_help(...) return require "runbook.declare.params".more_help(...) end
 
 function M.run(opts, args)
   if #args ~= 1 then return command.wrong_usage(M) end

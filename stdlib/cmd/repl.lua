@@ -27,7 +27,7 @@ local M = {
 local function say(text) sys.errout("tranship repl: " .. text .. "\n") end
 
 local function load_book(session, path, opts)
-  local given, problems = require "runbook.params".gather(opts.param, opts.params)
+  local given, problems = require "runbook.declare.params".gather(opts.param, opts.params)
   local book
   if given then
     session.load_options = { params = given, recipes = opts.recipes,
@@ -35,7 +35,7 @@ local function load_book(session, path, opts)
     book, problems = require "runbook.load".book(path, session.load_options)
   end
   if #problems > 0 then
-    sys.errout(require "runbook.problems".text(problems))
+    sys.errout(require "runbook.declare.problems".text(problems))
   end
   if book then session:add_book(book) end
   return book

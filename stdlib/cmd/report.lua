@@ -1,7 +1,7 @@
 --- tranship report: a run as one HTML page.
 
-local report = require "runbook.report"
-local runs = require "runbook.runs"
+local report = require "runbook.show.report"
+local runs = require "runbook.record.runs"
 local state = require "base.state"
 local sys = require "vm.sys"
 local try = require "base.try"

@@ -3,7 +3,7 @@
 local flags = require "base.options"
 local command = require "runbook.command"
 local engine = require "runbook.engine"
-local runs = require "runbook.runs"
+local runs = require "runbook.record.runs"
 
 local M = {
   name = "resume",

@@ -23,7 +23,7 @@ local M = {
 }
 
 --- `FILE --help` lists the runbook's own parameters.
-function M.more_help(...) return require "runbook.params".more_help(...) end
+function M.more_help(...) return require "runbook.declare.params".more_help(...) end
 
 function M.run(opts, args)
   if #args ~= 1 then return command.wrong_usage(M) end

@@ -2,14 +2,14 @@
 -- The word is journalled with who and why. A step said to be done must say so
 -- itself when it is checked, unless --against-check is given.
 
-local answer = require "runbook.answer"
+local answer = require "runbook.drive.answer"
 local command = require "runbook.command"
 local engine = require "runbook.engine"
-local run_context = require "runbook.run_context"
-local runs = require "runbook.runs"
-local sessions = require "runbook.session"
-local settling = require "runbook.settling"
-local shape = require "runbook.shape"
+local run_context = require "runbook.drive.run_context"
+local runs = require "runbook.record.runs"
+local sessions = require "runbook.drive.session"
+local settling = require "runbook.drive.settling"
+local shape = require "runbook.drive.shape"
 local sys = require "vm.sys"
 
 local M = {

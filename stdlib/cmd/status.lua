@@ -2,9 +2,9 @@
 
 local command = require "runbook.command"
 local json = require "vm.json"
-local runs = require "runbook.runs"
+local runs = require "runbook.record.runs"
 local state_folder = require "base.state"
-local status = require "runbook.status"
+local status = require "runbook.show.status"
 local sys = require "vm.sys"
 
 local M = {

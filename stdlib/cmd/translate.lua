@@ -3,10 +3,10 @@
 local context = require "base.context"
 local json = require "vm.json"
 local sys = require "vm.sys"
-local bridges = require "runbook.bridges"
+local bridges = require "runbook.command.bridges"
 local command = require "runbook.command"
 local flags = require "base.options"
-local places = require "mirror.places"
+local places = require "mirror.offsets.places"
 
 local INEXACT = 1
 

@@ -3,10 +3,10 @@
 local flags = require "base.options"
 local command = require "runbook.command"
 local engine = require "runbook.engine"
-local runs = require "runbook.runs"
-local shape = require "runbook.shape"
+local runs = require "runbook.record.runs"
+local shape = require "runbook.drive.shape"
 local sys = require "vm.sys"
-local undo = require "runbook.undo"
+local undo = require "runbook.drive.undo"
 
 local M = {
   name = "undo",

@@ -6,7 +6,7 @@ local flags = require "base.options"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
-local bridges = require "runbook.bridges"
+local bridges = require "runbook.command.bridges"
 local command = require "runbook.command"
 
 local M = {
@@ -62,9 +62,9 @@ end
 local function certificates(opts, name)
   local folder, why = command.find_run(name)
   if not folder then return command.refused(why) end
-  local state, records = require "runbook.runs".read(folder)
+  local state, records = require "runbook.record.runs".read(folder)
   if not state then return command.refused(records) end
-  local list = require "runbook.certificates".of(records)
+  local list = require "runbook.record.certificates".of(records)
   if #list == 0 then
     return command.refused(("run %s carried no position"):format(folder.id))
   end
@@ -72,7 +72,7 @@ local function certificates(opts, name)
   clusters, why = clusters_of(folder, state.open)
   if not clusters then return command.refused(why) end
   local items
-  items, why = require "mirror.certificate".verify(list,
+  items, why = require "mirror.offsets.certificate".verify(list,
     function(wanted) return clusters[wanted] end)
   for _, cluster in next, clusters do cluster:close() end
   if not items then return command.refused(why) end

@@ -8,21 +8,21 @@ local effect = require "base.effect"
 local err = require "base.err"
 local lazy = require "base.lazy"
 local question = require "base.question"
-local rates = require "mirror.rates"
+local rates = require "mirror.engine.rates"
 local sys = require "vm.sys"
 local answer = require "mirror.answer"
-local beginning = lazy "mirror.beginning"
-local carry = lazy "mirror.carry"
+local beginning = lazy "mirror.offsets.beginning"
+local carry = lazy "mirror.offsets.carry"
 local declared = lazy "mirror.mm2.declared"
-local ledger = lazy "mirror.ledger"
-local map = lazy "mirror.map"
+local ledger = lazy "mirror.topic.ledger"
+local map = lazy "mirror.offsets.map"
 local names = require "mirror.names"
-local record = lazy "mirror.record"
-local renewal = lazy "mirror.renewal"
-local readings = lazy "mirror.readings"
+local record = lazy "mirror.topic.record"
+local renewal = lazy "mirror.bridge.renewal"
+local readings = lazy "mirror.bridge.readings"
 local side = lazy "mirror.side"
 local topic = lazy "mirror.topic"
-local turning = lazy "mirror.turning"
+local turning = lazy "mirror.bridge.turning"
 local verify = lazy "mirror.verify"
 
 local M = {}
@@ -291,7 +291,7 @@ function M:engine_line() return self:home():line() end
 --- Where its engine lives: on this machine, or as a Deployment on `on`.
 function M:home()
   self._home = self._home
-    or require(self.on and "mirror.deployment" or "mirror.process").new(self)
+    or require(self.on and "mirror.bridge.deployment" or "mirror.bridge.process").new(self)
   return self._home
 end
 
@@ -371,7 +371,7 @@ end
 -- scram { "mirror", p.word } } }`.
 function M:open(options)
   self._as = accounts(self, options and options.as)
-  return require "runbook.goal".make(require "mirror.goal_open",
+  return require "runbook.goal".make(require "mirror.bridge.goal_open",
     { bridge = self, as = self._as })
 end
 
@@ -385,7 +385,7 @@ function M:_renew_credentials() return renewal.look(self) end
 -- cluster: `road:carried { "*", except = "test-*", to = new }`.
 function M:carried(options)
   local groups = table.move(options, 1, #options, 1, {})
-  return require "runbook.goal".make(require "mirror.goal_carried",
+  return require "runbook.goal".make(require "mirror.bridge.goal_carried",
     { bridge = self, groups = groups, to = options.to,
       except = options.except })
 end
@@ -404,7 +404,7 @@ end
 --- The goal `road:closed()`: nothing is copied any more, and what was borrowed is
 -- given back.
 function M:closed()
-  return require "runbook.goal".make(require "mirror.goal_closed",
+  return require "runbook.goal".make(require "mirror.bridge.goal_closed",
     { bridge = self })
 end
 

@@ -7,12 +7,12 @@
 local task = require "vm.task"
 local log = require "vm.log"
 local lazy = require "base.lazy"
-local halt = require "mirror.halt"
-local ledger = require "mirror.ledger"
-local prepare = require "mirror.prepare"
+local halt = require "mirror.flow.halt"
+local ledger = require "mirror.topic.ledger"
+local prepare = require "mirror.flow.prepare"
 local takeover = lazy "mirror.mm2.takeover"
-local turn = require "mirror.turn"
-local waits = require "mirror.waits"
+local turn = require "mirror.flow.turn"
+local waits = require "mirror.flow.waits"
 
 local M = {}
 M.__index = M

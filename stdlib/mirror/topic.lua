@@ -5,8 +5,8 @@
 local log = require "vm.log"
 local task = require "vm.task"
 local err = require "base.err"
-local record = require "mirror.record"
-local ledger = require "mirror.ledger"
+local record = require "mirror.topic.record"
+local ledger = require "mirror.topic.ledger"
 
 local M = {}
 M.__index = M

@@ -1,19 +1,19 @@
 --- same_records: every record of both sides, read again and compared, up to
 -- where the target's logs ended when this began; or a sample of them. This file
--- says which stretches of the two logs belong together (mirror.slices cuts
--- them); mirror.difference compares them.
+-- says which stretches of the two logs belong together (mirror.verify.slices cuts
+-- them); mirror.verify.difference compares them.
 
 local err = require "base.err"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local context = require "base.context"
 local answer = require "mirror.answer"
-local beginning = require "mirror.beginning"
-local difference = require "mirror.difference"
-local ledger = require "mirror.ledger"
-local map = require "mirror.map"
+local beginning = require "mirror.offsets.beginning"
+local difference = require "mirror.verify.difference"
+local ledger = require "mirror.topic.ledger"
+local map = require "mirror.offsets.map"
 local names = require "mirror.names"
-local slices = require "mirror.slices"
+local slices = require "mirror.verify.slices"
 
 local M = {}
 

@@ -1,7 +1,7 @@
 --- Commands of the REPL: lines that begin with a colon. Each gets the session,
 -- its argument and `say`, and returns nothing; :quit returns "quit".
 
-local answer = require "runbook.answer"
+local answer = require "runbook.drive.answer"
 
 local M = {}
 
@@ -21,14 +21,14 @@ local function find_step(session, name)
 end
 
 local function engine_session()
-  return require "runbook.session".reader(require "base.state".dir())
+  return require "runbook.drive.session".reader(require "base.state".dir())
 end
 
 --- What a check of one step says, goal by goal, then its proofs.
 local function check_lines(step)
   local reader, lines = engine_session(), {}
-  local run_context = require "runbook.run_context"
-  local goals = require "runbook.shape".goals(step)
+  local run_context = require "runbook.drive.run_context"
+  local goals = require "runbook.drive.shape".goals(step)
   local function add(title, said, why)
     lines[#lines + 1] = ("%s  %s"):format(
       said and (said.ok and "yes" or said.unsure and "unsure" or "no") or "error",
@@ -73,7 +73,7 @@ commands.plan = {
       return require "runbook.plan".step(engine_session(), step, {})
     end)
     if not ok then return say.error(planned) end
-    say.out(require "runbook.plan_text".text {
+    say.out(require "runbook.show.plan_text".text {
       runbook = session.book.name, version = session.book.version,
       steps = { planned }, changes = planned.status == "changes" and 1 or 0,
     })
@@ -96,7 +96,7 @@ commands.load = {
     if not path then return say.error ":load needs a file" end
     local book, problems = require "runbook.load".book(path, session.load_options)
     if #problems > 0 then
-      say.error((require "runbook.problems".text(problems):gsub("\n$", "")))
+      say.error((require "runbook.declare.problems".text(problems):gsub("\n$", "")))
     end
     if not book then return end
     session:add_book(book)

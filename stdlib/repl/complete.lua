@@ -2,8 +2,8 @@
 -- the clusters have them. Nothing is called but the two lists.
 
 local context = require "base.context"
-local face = require "runbook.face"
-local kinds = require "runbook.kinds"
+local face = require "runbook.declare.face"
+local kinds = require "runbook.declare.kinds"
 local task = require "vm.task"
 
 local M = {}

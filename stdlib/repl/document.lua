@@ -1,12 +1,12 @@
 --- `?x`: what a value is, and what can be asked of it. Sentences come from the
 -- schema of the words and from the comments above the methods.
 
-local face = require "runbook.face"
-local kinds = require "runbook.kinds"
-local offers = require "runbook.offers"
+local face = require "runbook.declare.face"
+local kinds = require "runbook.declare.kinds"
+local offers = require "runbook.declare.offers"
 local schema = require "base.schema"
 local show = require "repl.show"
-local words = require "runbook.schema".words
+local words = require "runbook.declare.schema".words
 
 local M = {}
 

@@ -76,7 +76,7 @@ function Session:add_book(book)
       end
     end
   end
-  for _, call in ipairs(require "runbook.outline".of(book.text).calls) do
+  for _, call in ipairs(require "runbook.declare.outline".of(book.text).calls) do
     local object = call.title and by_title[call.name .. "/" .. call.title]
     if call.binding and object then self.names[call.binding] = object end
   end
@@ -182,7 +182,7 @@ function Session:likely(name)
   local names = {}
   for _, object in next, self.names do
     if type(object) == "table" and getmetatable(object) then
-      for _, known in ipairs(require "runbook.face".names(object)) do
+      for _, known in ipairs(require "runbook.declare.face".names(object)) do
         names[#names + 1] = known
       end
     end

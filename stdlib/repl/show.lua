@@ -2,7 +2,7 @@
 -- no with what was seen, everything sorted, secrets as their names.
 
 local json = require "vm.json"
-local kinds = require "runbook.kinds"
+local kinds = require "runbook.declare.kinds"
 local question = require "base.question"
 local text = require "base.text"
 

@@ -7,11 +7,11 @@ local state_folder = require "base.state"
 local sys = require "vm.sys"
 local engine = require "runbook.engine"
 local plan = require "runbook.plan"
-local plan_text = require "runbook.plan_text"
-local runs = require "runbook.runs"
-local selection = require "runbook.selection"
-local state = require "runbook.state"
-local terminal = require "runbook.terminal"
+local plan_text = require "runbook.show.plan_text"
+local runs = require "runbook.record.runs"
+local selection = require "runbook.drive.selection"
+local state = require "runbook.record.state"
+local terminal = require "runbook.command.terminal"
 
 local M = {}
 
@@ -55,7 +55,7 @@ end
 ---@return tranship.Book? book
 ---@return table? given  parameters, for the archive
 function M.load(opts, path)
-  local given, problems = require "runbook.params".gather(opts.param,
+  local given, problems = require "runbook.declare.params".gather(opts.param,
                                                           opts.params)
   local book
   if given then
@@ -64,7 +64,7 @@ function M.load(opts, path)
     })
   end
   if problems and #problems > 0 then
-    sys.errout(require "runbook.problems".text(problems))
+    sys.errout(require "runbook.declare.problems".text(problems))
   end
   return book, given
 end
@@ -103,7 +103,7 @@ end
 function M.viewer(opts)
   local mode = mode_of(opts)
   return function(session)
-    local view = require "runbook.view".new {
+    local view = require "runbook.show.view".new {
       book = session.book, run_id = session.id, mode = mode, write = sys.out,
       color = mode == "tty" and not sys.env "NO_COLOR",
     }
@@ -157,7 +157,7 @@ end
 ---@param next_command? string  what to type next
 function M.refused(why, next_command)
   if type(why) == "table" and why[1] and why[1].code then
-    sys.errout(require "runbook.problems".text(why))
+    sys.errout(require "runbook.declare.problems".text(why))
     return M.WRONG
   end
   M.say("%s", tostring(why))

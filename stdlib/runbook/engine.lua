@@ -2,21 +2,21 @@
 -- entry.lua, forward is walk.lua, back is undo.lua, the way out ending.lua.
 
 local err = require "base.err"
-local archive = require "runbook.archive"
-local answer = require "runbook.answer"
-local ending = require "runbook.ending"
-local entry = require "runbook.entry"
-local interrupt = require "runbook.interrupt"
-local needs = require "runbook.needs"
-local renewing = require "runbook.renewing"
-local runs = require "runbook.runs"
-local selection = require "runbook.selection"
-local sessions = require "runbook.session"
-local shape = require "runbook.shape"
-local state = require "runbook.state"
-local undo = require "runbook.undo"
-local walk = require "runbook.walk"
-local watching = require "runbook.watching"
+local archive = require "runbook.record.archive"
+local answer = require "runbook.drive.answer"
+local ending = require "runbook.drive.ending"
+local entry = require "runbook.drive.entry"
+local interrupt = require "runbook.drive.interrupt"
+local needs = require "runbook.drive.needs"
+local renewing = require "runbook.drive.renewing"
+local runs = require "runbook.record.runs"
+local selection = require "runbook.drive.selection"
+local sessions = require "runbook.drive.session"
+local shape = require "runbook.drive.shape"
+local state = require "runbook.record.state"
+local undo = require "runbook.drive.undo"
+local walk = require "runbook.drive.walk"
+local watching = require "runbook.drive.watching"
 
 local M = {}
 
@@ -25,7 +25,7 @@ local GAP_CHOICES = { "finish", "undo this", "leave as is" }
 ---@class tranship.DriveOptions
 ---@field root string                 the state folder
 ---@field talk? fun(line: string)     for people; default stderr
----@field make_view? fun(session): table  the live view (runbook.view)
+---@field make_view? fun(session): table  the live view (runbook.show.view)
 ---@field terminal? tranship.Terminal
 ---@field no_wait? boolean            do not wait for approvals
 ---@field ask_each? boolean           ask before each step

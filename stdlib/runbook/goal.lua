@@ -2,10 +2,10 @@
 -- of it when a step is given arguments. The engine knows goals only by the five
 -- questions: check, plan, apply, verify, undo.
 
-local declaration = require "runbook.declaration"
+local declaration = require "runbook.declare.declaration"
 local err = require "base.err"
-local face = require "runbook.face"
-local kinds = require "runbook.kinds"
+local face = require "runbook.declare.face"
+local kinds = require "runbook.declare.kinds"
 local schema = require "base.schema"
 
 local M = {}

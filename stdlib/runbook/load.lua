@@ -2,18 +2,18 @@
 -- more in a fresh state, compared. Nothing is contacted. Everything wrong is
 -- collected; a book exists only when there is no error.
 
-local book = require "runbook.book"
+local book = require "runbook.declare.book"
 local context = require "base.context"
-local declaration = require "runbook.declaration"
+local declaration = require "runbook.declare.declaration"
 local err = require "base.err"
-local face = require "runbook.face"
-local fingerprint = require "runbook.fingerprint"
-local problems = require "runbook.problems"
-local recipes = require "runbook.recipes"
+local face = require "runbook.declare.face"
+local fingerprint = require "runbook.declare.fingerprint"
+local problems = require "runbook.declare.problems"
+local recipes = require "runbook.declare.recipes"
 local sandbox = require "vm.sandbox"
-local strangers = require "runbook.strangers"
+local strangers = require "runbook.declare.strangers"
 local task = require "vm.task"
-local words = require "runbook.words"
+local words = require "runbook.declare.words"
 
 local M = {}
 
@@ -131,7 +131,7 @@ local function declare(d)
     local finished = run(d.file, d.sources[d.file], false)
     if d.pending and finished then
       book.arrange(d, call)
-      if not d.blind then require "runbook.check".run(d) end
+      if not d.blind then require "runbook.declare.check".run(d) end
     end
     return finished
   end)

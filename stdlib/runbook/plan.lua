@@ -6,10 +6,10 @@ local effect = require "base.effect"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
-local answer = require "runbook.answer"
-local plain = require "runbook.plain"
-local run_context = require "runbook.run_context"
-local shape = require "runbook.shape"
+local answer = require "runbook.drive.answer"
+local plain = require "runbook.record.plain"
+local run_context = require "runbook.drive.run_context"
+local shape = require "runbook.drive.shape"
 
 local M = { FORMAT = 1 }
 

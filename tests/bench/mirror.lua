@@ -20,7 +20,7 @@ local try = require "base.try"
 local bridge = require "mirror.bridge"
 local cluster = require "kafka.cluster"
 local context = require "base.context"
-local place = require "mirror.place"
+local place = require "mirror.engine.place"
 
 local old_at, new_at, folder, mm2_file, TOPIC, bytes, rounds = ...
 rounds = tonumber(rounds) or 3

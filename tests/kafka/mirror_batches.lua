@@ -6,7 +6,7 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 
 local cluster = require "kafka.cluster"
-local stopping = require "mirror.stopping"
+local stopping = require "mirror.bridge.stopping"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"

@@ -5,8 +5,8 @@
 
 local json = require "vm.json"
 local sys = require "vm.sys"
-local journal = require "runbook.journal"
-local map = require "mirror.map"
+local journal = require "runbook.record.journal"
+local map = require "mirror.offsets.map"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"

@@ -3,7 +3,7 @@
 -- way on (they are copied first) and a way back (the writer stays).
 
 local task = require "vm.task"
-local writers = require "mirror.writers"
+local writers = require "mirror.verify.writers"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"

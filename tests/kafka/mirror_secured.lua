@@ -8,8 +8,8 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 local cluster = require "kafka.cluster"
 local login = require "kafka.login"
-local place = require "mirror.place"
-local record = require "mirror.record"
+local place = require "mirror.engine.place"
+local record = require "mirror.topic.record"
 local side = require "mirror.side"
 
 local test = ...

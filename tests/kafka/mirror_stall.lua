@@ -6,7 +6,7 @@
 
 local sys = require "vm.sys"
 local task = require "vm.task"
-local place = require "mirror.place"
+local place = require "mirror.engine.place"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"

@@ -6,7 +6,7 @@
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
-local map = require "mirror.map"
+local map = require "mirror.offsets.map"
 
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"

@@ -4,7 +4,7 @@
 -- Each case names the tests of MirrorConnectorsIntegrationBaseTest that it stands
 -- for. Not asked: those of a forwarding admin of one's own, which is a Java class.
 
-local founding = require "mirror.founding"
+local founding = require "mirror.bridge.founding"
 local sys = require "vm.sys"
 local task = require "vm.task"
 

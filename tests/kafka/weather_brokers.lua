@@ -16,7 +16,7 @@ local wire = require "vm.wire"
 local test = ...
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local brokers = loadfile(here .. "/lib/brokers.lua")(here .. "/lib")
-local place = require "mirror.place"
+local place = require "mirror.engine.place"
 
 local PLAIN, TXN, MAPPED = "apps.plain", "apps.txn", "apps.mixed"
 local STRICT = "apps.strict" -- the target has two replicas of it, and wants both

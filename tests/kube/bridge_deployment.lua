@@ -298,7 +298,7 @@ test("what cannot be meant", function(t)
   local bridge = require "mirror.bridge"
   t.raises("say on = kubernetes", bridge.new, { name = "x", from = old, to = new,
     topics = { "*" }, replicas = 2 })
-  local name = require "mirror.manifest".name
+  local name = require "mirror.bridge.manifest".name
   t.equal(name "event-bus", "tranship-event-bus")
   t.match(name "Event_Bus", "^tranship%-event%-bus%-%x+$")
   t.ok(name "Event_Bus" ~= name "event.bus")

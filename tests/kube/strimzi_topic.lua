@@ -202,12 +202,12 @@ test("a bridge does not follow what an operator sets back", function(t)
   for field, value in pairs { configs = "followed", acls = "copied" } do
     local road = bridge.new { name = "road", from = plain, to = one, topics = { "a" },
       [field] = value }
-    local why = t.fails("conflict", require "mirror.operators".must_not_fight(road))
+    local why = t.fails("conflict", require "mirror.bridge.operators".must_not_fight(road))
     t.match(why, "on one, where a %a+ Operator sets them back")
     road:close()
   end
   local road = bridge.new { name = "road", from = plain, to = one, topics = { "a" } }
-  t.ok(require "mirror.operators".must_not_fight(road))
+  t.ok(require "mirror.bridge.operators".must_not_fight(road))
   road:close()
   let_go()
 end)

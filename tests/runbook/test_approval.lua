@@ -5,7 +5,7 @@ local test = ...
 
 local sys = require "vm.sys"
 local task = require "vm.task"
-local approval = require "runbook.approval"
+local approval = require "runbook.drive.approval"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local cases = assert(load(assert(sys.read_file(here .. "/toy/case.lua")),

@@ -2,7 +2,7 @@
 -- TRANSHIP_GOLDEN=write writes the texts anew, for a person to read over.
 local test = ...
 local load = require "runbook.load"
-local problems = require "runbook.problems"
+local problems = require "runbook.declare.problems"
 local sys = require "vm.sys"
 
 local FOLDER = "tests/runbook/check/"

@@ -6,7 +6,7 @@ local test = ...
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
-local runs = require "runbook.runs"
+local runs = require "runbook.record.runs"
 
 local PLAIN = [[
 runbook "plain" { version = "2.0" }

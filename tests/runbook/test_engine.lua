@@ -428,7 +428,7 @@ test("--only and --skip go by tag or name", function(t)
 end)
 
 test("a reading that hangs is ended, and one that tells progress is not", function(t)
-  local answers = require "runbook.answer"
+  local answers = require "runbook.drive.answer"
   local before = answers.QUIET_MS
   answers.QUIET_MS = 300
   local case <close> = cases.new()

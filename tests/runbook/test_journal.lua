@@ -5,8 +5,8 @@ local test = ...
 local json = require "vm.json"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
-local journal = require "runbook.journal"
-local runs = require "runbook.runs"
+local journal = require "runbook.record.journal"
+local runs = require "runbook.record.runs"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local cases = assert(load(assert(sys.read_file(here .. "/toy/case.lua")),

@@ -8,7 +8,7 @@ local effect = require "base.effect"
 local engine = require "runbook.engine"
 local json = require "vm.json"
 local plan = require "runbook.plan"
-local plan_text = require "runbook.plan_text"
+local plan_text = require "runbook.show.plan_text"
 local sys = require "vm.sys"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"

@@ -5,9 +5,9 @@ local test = ...
 
 local sys = require "vm.sys"
 local err = require "base.err"
-local runs = require "runbook.runs"
-local sessions = require "runbook.session"
-local settling = require "runbook.settling"
+local runs = require "runbook.record.runs"
+local sessions = require "runbook.drive.session"
+local settling = require "runbook.drive.settling"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local cases = assert(load(assert(sys.read_file(here .. "/toy/case.lua")),
@@ -480,7 +480,7 @@ test("an archive that was changed is refused", function(t)
   local case <close> = cases.new()
   t.equal(case:run(toy.book { { id = "1", ensure = {
     case.world:becomes("x", "1") } } }), 0)
-  local archive = require "runbook.archive"
+  local archive = require "runbook.record.archive"
   local expected = case:state().open.archive
   t.ok(archive.load(case.run_folder.archive, expected))
   for _, name in ipairs(sys.list(case.run_folder.archive)) do

@@ -5,7 +5,7 @@ local test = ...
 
 local sys = require "vm.sys"
 local task = require "vm.task"
-local runs = require "runbook.runs"
+local runs = require "runbook.record.runs"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 local cases = assert(load(assert(sys.read_file(here .. "/toy/case.lua")),

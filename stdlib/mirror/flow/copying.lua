@@ -2,15 +2,15 @@
 -- part of mirror.flow.
 
 local sys = require "vm.sys"
-local halt = require "mirror.halt"
-local ledger = require "mirror.ledger"
-local limits = require "mirror.limits"
-local loan_topic = require "mirror.loan_topic"
-local prepare = require "mirror.prepare"
-local reasons = require "mirror.reasons"
-local resume = require "mirror.resume"
-local turn = require "mirror.turn"
-local watch = require "mirror.watch"
+local halt = require "mirror.flow.halt"
+local ledger = require "mirror.topic.ledger"
+local limits = require "mirror.flow.limits"
+local loan_topic = require "mirror.flow.loan_topic"
+local prepare = require "mirror.flow.prepare"
+local reasons = require "mirror.flow.reasons"
+local resume = require "mirror.flow.resume"
+local turn = require "mirror.flow.turn"
+local watch = require "mirror.flow.watch"
 
 local M = {}
 

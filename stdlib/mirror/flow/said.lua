@@ -3,10 +3,10 @@
 
 local log = require "vm.log"
 local err = require "base.err"
-local claim = require "mirror.claim"
-local ledger = require "mirror.ledger"
-local record = require "mirror.record"
-local transactions = require "mirror.transactions"
+local claim = require "mirror.topic.claim"
+local ledger = require "mirror.topic.ledger"
+local record = require "mirror.topic.record"
+local transactions = require "mirror.flow.transactions"
 
 local M = {}
 

@@ -9,7 +9,7 @@ local format = require "mirror.mm2.format"
 local names = require "mirror.mm2.names"
 local reading = require "mirror.mm2.reading"
 local stopped = require "mirror.mm2.stopped"
-local stopping = require "mirror.stopping"
+local stopping = require "mirror.bridge.stopping"
 
 -- What Connect makes its offset topic with.
 local PARTITIONS, REPLICATION = 25, 3

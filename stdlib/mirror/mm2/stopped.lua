@@ -5,7 +5,7 @@ local err = require "base.err"
 local answer = require "mirror.answer"
 local mirror_names = require "mirror.names"
 local names = require "mirror.mm2.names"
-local writers = require "mirror.writers"
+local writers = require "mirror.verify.writers"
 
 local M = {}
 

@@ -9,10 +9,10 @@
 local log = require "vm.log"
 local task = require "vm.task"
 local copied = require "mirror.mm2.copied"
-local halt = require "mirror.halt"
+local halt = require "mirror.flow.halt"
 local names = require "mirror.mm2.names"
 local reading = require "mirror.mm2.reading"
-local record = require "mirror.record"
+local record = require "mirror.topic.record"
 
 local M = {}
 

@@ -4,7 +4,7 @@
 -- and given back then. What was paused before stays so.
 
 local err = require "base.err"
-local kinds = require "runbook.kinds"
+local kinds = require "runbook.declare.kinds"
 local paused = require "strimzi.paused"
 
 local function split(g)

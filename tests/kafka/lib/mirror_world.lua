@@ -5,7 +5,7 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 local wire = require "vm.wire"
 local bridge = require "mirror.bridge"
-local place = require "mirror.place"
+local place = require "mirror.engine.place"
 local context = require "base.context"
 local cluster = require "kafka.cluster"
 

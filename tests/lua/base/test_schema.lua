@@ -69,10 +69,10 @@ test("likeness: a swap counts once, strangers do not count", function(t)
 end)
 
 test("every field of every word is described", function(t)
-  local words = require "runbook.schema"
-  require "runbook.kinds"
-  require "runbook.steps"
-  require "runbook.words"
+  local words = require "runbook.declare.schema"
+  require "runbook.declare.kinds"
+  require "runbook.declare.steps"
+  require "runbook.declare.words"
   local function each(where, fields)
     for _, field in ipairs(fields or {}) do
       t.ok(schema.kinds[field.kind], where .. "." .. field.name .. " has no kind")

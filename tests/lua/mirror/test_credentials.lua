@@ -3,7 +3,7 @@
 local json = require "vm.json"
 local secret = require "vm.secret"
 local sys = require "vm.sys"
-local credentials = require "mirror.credentials"
+local credentials = require "mirror.engine.credentials"
 
 local test = ...
 

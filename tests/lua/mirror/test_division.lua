@@ -1,6 +1,6 @@
 --- Partitions divided among members: evenly, moving little; and the bytes.
 
-local division = require "mirror.division"
+local division = require "mirror.engine.division"
 
 local test = ...
 

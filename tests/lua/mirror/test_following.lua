@@ -1,9 +1,9 @@
 --- What of a source follows on the target beside its records: settings, ACLs;
 -- and when retention will have removed what is not copied.
 
-local acls = require "mirror.acls"
-local retention = require "mirror.retention"
-local settings = require "mirror.settings"
+local acls = require "mirror.engine.acls"
+local retention = require "mirror.engine.retention"
+local settings = require "mirror.engine.settings"
 
 local test = ...
 

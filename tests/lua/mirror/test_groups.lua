@@ -1,7 +1,7 @@
 --- Which groups a pattern means, and why the others are left out. Groups of
 -- brokers are in tests/kafka/mirror_groups.
 
-local groups = require "mirror.groups"
+local groups = require "mirror.offsets.groups"
 
 local test = ...
 

@@ -1,11 +1,11 @@
 --- The bridge's records, the ledger folded from them, and the exact map.
 
 local json = require "vm.json"
-local beginning = require "mirror.beginning"
-local ledger = require "mirror.ledger"
-local map = require "mirror.map"
+local beginning = require "mirror.offsets.beginning"
+local ledger = require "mirror.topic.ledger"
+local map = require "mirror.offsets.map"
 local names = require "mirror.names"
-local record = require "mirror.record"
+local record = require "mirror.topic.record"
 
 local test = ...
 

@@ -3,12 +3,12 @@
 
 local context = require "base.context"
 local err = require "base.err"
-local goal_open = require "mirror.goal_open"
-local halt = require "mirror.halt"
-local limits = require "mirror.limits"
-local loan = require "mirror.loan"
-local loan_topic = require "mirror.loan_topic"
-local reasons = require "mirror.reasons"
+local goal_open = require "mirror.bridge.goal_open"
+local halt = require "mirror.flow.halt"
+local limits = require "mirror.flow.limits"
+local loan = require "mirror.topic.loan"
+local loan_topic = require "mirror.flow.loan_topic"
+local reasons = require "mirror.flow.reasons"
 
 local test = ...
 
@@ -167,9 +167,9 @@ end)
 
 test("the plan says what keeping offsets needs, and what is borrowed",
   function(t)
-    local now, real = context.get(), package.loaded["mirror.founding"]
+    local now, real = context.get(), package.loaded["mirror.bridge.founding"]
     local phase, perform = now.phase, now.perform
-    package.loaded["mirror.founding"] = { found = function() return true end }
+    package.loaded["mirror.bridge.founding"] = { found = function() return true end }
     now.phase, now.perform = "plan", function() return true end
     local home = { lacks = function() return false end }
     local function lines(offsets, never)
@@ -181,6 +181,6 @@ test("the plan says what keeping offsets needs, and what is borrowed",
       .. "on the cluster.*borrows.*producer%.id%.expiration%.ms.*ALTER_CONFIGS")
     t.equal(lines "mapped":find "transactional ids", nil)
     t.match(lines("auto", { "alter configs" }), "nothing is borrowed")
-    package.loaded["mirror.founding"] = real
+    package.loaded["mirror.bridge.founding"] = real
     now.phase, now.perform = phase, perform
   end)

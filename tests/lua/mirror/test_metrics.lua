@@ -1,9 +1,9 @@
 --- The engine's metrics page: the rules of its format, bounded label sets, and
 -- the numbers; with the checker shown to find what is wrong.
 
-local metrics = require "mirror.metrics"
-local snapshot = require "mirror.snapshot"
-local progress = require "mirror.progress"
+local metrics = require "mirror.engine.metrics"
+local snapshot = require "mirror.engine.snapshot"
+local progress = require "mirror.engine.progress"
 local prometheus = dofile "tests/support/prometheus.lua"
 
 local test = ...

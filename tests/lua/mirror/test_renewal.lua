@@ -1,10 +1,10 @@
 -- Credentials that are renewed while a run works, with clusters and an engine of
 -- this file.
 local test = ...
-local credentials = require "mirror.credentials"
+local credentials = require "mirror.engine.credentials"
 local err = require "base.err"
 local login = require "kafka.login"
-local renewal = require "mirror.renewal"
+local renewal = require "mirror.bridge.renewal"
 local secret = require "vm.secret"
 
 local function side(word)

@@ -1,6 +1,6 @@
 --- What `tranship mirror` is told: file and flags, and all that is wrong at once.
 
-local spec = require "mirror.spec"
+local spec = require "mirror.engine.spec"
 local sys = require "vm.sys"
 
 local test = ...

@@ -2,7 +2,7 @@
 
 local err = require "base.err"
 local flow = require "mirror.flow"
-local waits = require "mirror.waits"
+local waits = require "mirror.flow.waits"
 
 local test = ...
 

@@ -1,8 +1,8 @@
 --- What flows that have nothing to do are told. The engine, its sides and its flows
 -- are tables here.
 
-local ledger = require "mirror.ledger"
-local watch = require "mirror.watch"
+local ledger = require "mirror.topic.ledger"
+local watch = require "mirror.flow.watch"
 
 local test = ...
 

@@ -2,7 +2,7 @@
 -- with problems that have a place, never with a mistake of ours.
 local test = ...
 local load = require "runbook.load"
-local problems_of = require "runbook.problems"
+local problems_of = require "runbook.declare.problems"
 local sys = require "vm.sys"
 
 local SEED = math.tointeger(sys.env "TRANSHIP_SEED") or 20261123
@@ -60,7 +60,7 @@ end
 for _, path in ipairs(FILES) do
   test("any token of " .. path .. " may be wrong", function(t)
     local text = assert(sys.read_file(path))
-    local tokens = require "runbook.syntax".tokens(text)
+    local tokens = require "runbook.declare.syntax".tokens(text)
     local random = chance(SEED)
     for _ = 1, ROUNDS do
       try(t, damage(tokens, text, random))

@@ -14,7 +14,7 @@ step "x" { check = function(g, run) %s end, apply = function() end, undo = funct
 local function function_of(t, body)
   local book, problems = load.book("x.lua", { once = true,
     sources = { ["x.lua"] = TEXT:format(body) } })
-  if not book then t.fail(require "runbook.problems".text(problems)) end
+  if not book then t.fail(require "runbook.declare.problems".text(problems)) end
   return book.steps[1].check[1], book
 end
 

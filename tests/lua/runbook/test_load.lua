@@ -23,7 +23,7 @@ end
 
 local function book_of(t, text, options)
   local book, problems = try(text, options)
-  if not book then t.fail(require "runbook.problems".text(problems)) end
+  if not book then t.fail(require "runbook.declare.problems".text(problems)) end
   return book
 end
 

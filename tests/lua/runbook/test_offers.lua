@@ -2,7 +2,7 @@
 -- them, and nothing hollow.
 local test = ...
 local explain = require "cmd.explain"
-local offers = require "runbook.offers"
+local offers = require "runbook.declare.offers"
 
 test("every goal and every method has a sentence, and every field one", function(t)
   local names = offers.names()

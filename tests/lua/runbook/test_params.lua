@@ -1,7 +1,7 @@
 -- Parameters: types, values from outside, secrets by reference only.
 local test = ...
 local load = require "runbook.load"
-local params = require "runbook.params"
+local params = require "runbook.declare.params"
 
 local TEXT = [[
 runbook "example" {}
@@ -58,7 +58,7 @@ test("values that do not fit, and names that are not there", function(t)
   for i, code in ipairs(codes) do
     t.ok(code == "E0403" or code == "E0402", i .. " " .. code)
   end
-  local text = require "runbook.problems".text(problems)
+  local text = require "runbook.declare.problems".text(problems)
   t.match(text, "%-p mx_lag.-did you mean 'max_lag'")
 end)
 
@@ -70,7 +70,7 @@ test("secrets: by reference, opaque, kept with their reference", function(t)
   book:close()
   local _, problems = try { change = "CHG1", admin = "hunter2" }
   t.equal(codes_of(problems), { "E0404" })
-  t.ok(not require "runbook.problems".text(problems):find "hunter2")
+  t.ok(not require "runbook.declare.problems".text(problems):find "hunter2")
   _, problems = try { change = "CHG1", admin = "file:/no/such/file" }
   t.equal(codes_of(problems), { "E0405" })
 end)

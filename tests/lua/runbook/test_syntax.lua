@@ -1,7 +1,7 @@
 -- The tokenizer and the outline: positions, and that nothing upsets them.
 local test = ...
-local outline = require "runbook.outline"
-local syntax = require "runbook.syntax"
+local outline = require "runbook.declare.outline"
+local syntax = require "runbook.declare.syntax"
 local sys = require "vm.sys"
 
 local function texts(source)
@@ -40,7 +40,7 @@ local function corpus()
   local list = {}
   for _, path in ipairs { "scripts/recipes/acme/moves.lua",
     "tests/runbook/check/words.lua", "tests/runbook/check/values.lua",
-    "tests/runbook/check/steps.lua", "stdlib/runbook/syntax.lua" } do
+    "tests/runbook/check/steps.lua", "stdlib/runbook/declare/syntax.lua" } do
     list[#list + 1] = assert(sys.read_file(path))
   end
   return list

@@ -1,9 +1,9 @@
 -- The live view and the report, fed with a journal made by hand.
 local test = ...
-local picture = require "runbook.picture"
-local report = require "runbook.report"
-local state = require "runbook.state"
-local view = require "runbook.view"
+local picture = require "runbook.show.picture"
+local report = require "runbook.show.report"
+local state = require "runbook.record.state"
+local view = require "runbook.show.view"
 
 local T0 = 1795413600000
 

@@ -16,7 +16,7 @@ end
 
 local function book_of(t, text)
   local book, problems = try(text)
-  if not book then t.fail(require "runbook.problems".text(problems)) end
+  if not book then t.fail(require "runbook.declare.problems".text(problems)) end
   return book
 end
 

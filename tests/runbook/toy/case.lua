@@ -1,8 +1,8 @@
 --- One test case of the engine: a fresh state folder and a toy world in it.
 
 local engine = require "runbook.engine"
-local journal = require "runbook.journal"
-local runs = require "runbook.runs"
+local journal = require "runbook.record.journal"
+local runs = require "runbook.record.runs"
 local sys = require "vm.sys"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"

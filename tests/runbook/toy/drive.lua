@@ -13,7 +13,7 @@ local books = assert(load(assert(sys.read_file(here .. "/books.lua")),
 
 local case = cases.new(folder)
 local options = { talk = function(line) sys.errout(line .. "\n") end,
-                  terminal = require "runbook.terminal".open() }
+                  terminal = require "runbook.command.terminal".open() }
 local book = books[name](case.world)
 local exit, why
 if verb == "run" then

@@ -7,7 +7,7 @@ local err = require "base.err"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
-local shape = require "runbook.shape"
+local shape = require "runbook.drive.shape"
 
 local M = {}
 

@@ -74,7 +74,7 @@ lua_tests(kube GLOB ${tests}/kube/*.lua 900)
 # for each other half of the time. These take two of the places: applications at
 # thousands of records a second, six brokers at once, a thousand kills.
 set_tests_properties(kafka/demo_forward kafka/demo_rollback kafka/weather_brokers
-  kafka/mirror_kill PROPERTIES PROCESSORS 2)
+  kafka/mirror_kill kube/demo kube/hardship PROPERTIES PROCESSORS 2)
 # What takes longest begins first (seconds, about), so that nothing long is left
 # to run alone at the end.
 foreach(cost kube/hardship=590 kube/demo=330 kafka/mirror_kill=230

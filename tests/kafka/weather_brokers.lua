@@ -114,7 +114,7 @@ local function must_wait_for(t, world, road, gone)
   t.equal(row.reason, "not_enough_replicas")
   world:await("its waits grow", function()
     return world:log(road):find(STRICT .. "/0 on new waits for replicas"
-      .. "[^\n]* again in 3200 ms")
+      .. "[^\n]* again in [35][02]00 ms")
   end, PATIENCE_MS)
 end
 

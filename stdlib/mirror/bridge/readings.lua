@@ -72,23 +72,16 @@ local function read_lag(bridge)
   local book, why = bridge:open_ledger()
   if not book then return nil, why end
   local rows, wants = wants_of(bridge, book)
-  for _, side in ipairs { "to", "from" } do
-    local list = {}
-    for _, want in ipairs(wants[side]) do
-      if want.row.writes == side then list[#list + 1] = want end
+  for _, role in ipairs { "writes", "reads" } do
+    for _, side in ipairs { "to", "from" } do
+      local list = {}
+      for _, want in ipairs(wants[side]) do
+        if want.row[role] == side then list[#list + 1] = want end
+      end
+      local ok
+      ok, why = ends_of(bridge, side, list)
+      if not ok then return nil, why end
     end
-    local ok
-    ok, why = ends_of(bridge, side, list)
-    if not ok then return nil, why end
-  end
-  for _, side in ipairs { "to", "from" } do
-    local list = {}
-    for _, want in ipairs(wants[side]) do
-      if want.row.reads == side then list[#list + 1] = want end
-    end
-    local ok
-    ok, why = ends_of(bridge, side, list)
-    if not ok then return nil, why end
   end
   for _, row in ipairs(rows) do
     if not row.problem then row.lag = lag_of(row) end

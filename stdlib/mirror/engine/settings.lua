@@ -119,7 +119,7 @@ local function known_on(engine, side)
   local known = engine.known_settings[side]
   if not known then
     local topic = side == "to" and engine.topic.name
-    for name in pairs(topic and {} or engine.ledger.topics) do topic = name end
+      or next(engine.ledger.topics)
     known = M.known(engine.clients[side], topic)
     engine.known_settings[side] = known
   end

@@ -77,9 +77,9 @@ set_tests_properties(kafka/demo_forward kafka/demo_rollback kafka/weather_broker
   kafka/mirror_kill kube/demo kube/hardship PROPERTIES PROCESSORS 2)
 # What takes longest begins first (seconds, about), so that nothing long is left
 # to run alone at the end.
-foreach(cost kube/hardship=590 kube/demo=330 kafka/mirror_kill=230
+foreach(cost kube/hardship=590 kafka/crash_moves=570 kube/demo=330 kafka/mirror_kill=230
     kafka/demo_forward=130 kafka/weather_brokers=125 kafka/demo_rollback=120
-    kafka/crash_moves=120 kafka/mirror_secured=105
+    kafka/mirror_secured=105
     kube/mirror_maker_live=105 kafka/mirror_group=95 kube/run_weather=90
     kube/bridge_credentials=85 kube/strimzi_shaped=85 kube/workload=85)
   string(REPLACE "=" ";" cost ${cost})

@@ -69,13 +69,13 @@ function on.check(flow, seen)
 end
 
 function on.hole(flow, event)
-  local leg, at = flow.leg, flow.at
-  local next_leg, rest, log_end = prepare.markers(flow, leg, event,
-    at.sequence)
+  local at = flow.at
+  local next_leg, rest, log_end, leg, sequence = prepare.markers(flow, flow.leg,
+    event, at.sequence)
   if next_leg then
     flow.leg = next_leg
     flow.at = {
-      leg = leg.leg, epoch = next_leg.epoch, state = "copying",
+      leg = next_leg.leg, epoch = next_leg.epoch, state = "copying",
       source = event.to, target = event.to, sequence = rest,
       stable = at.stable, source_end = at.source_end, source_epoch = at.source_epoch,
     }
@@ -88,8 +88,7 @@ function on.hole(flow, event)
     return nil, rest
   end
   flow:land()
-  local ok, why = flow:go_on_mapped(flow.leg, event.from, log_end,
-    flow.at.sequence, rest)
+  local ok, why = flow:go_on_mapped(leg, event.from, log_end, sequence, rest)
   if not ok then return nil, why end
   return "again"
 end

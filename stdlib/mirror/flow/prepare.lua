@@ -206,30 +206,31 @@ end
 --- Fills the hole [from, to) of a same leg with markers. The first one under a
 -- predecessor's epoch raises it: what that predecessor still has in flight is
 -- refused from there on. Returns the leg and the next sequence; or nil and
--- the reason why this leg must go on mapped, with the target's log end.
+-- the reason why this leg must go on mapped, with the target's log end, and as
+-- what it goes on then: the leg as it is by now, and the next sequence.
 ---@async
 function M.markers(flow, leg, hole, sequence)
   local _, writes = ledger.sides(leg)
   local cluster, name = flow:side(writes), flow:name_on(writes)
   local size, at = hole.to - hole.from, hole.from
   if size > MAX_HOLE then
-    return nil, ("a hole of %d offsets at %d"):format(size, at), at
+    return nil, ("a hole of %d offsets at %d"):format(size, at), at, leg, sequence
   end
   local why
   if flow.owned_epoch ~= leg.epoch then
     leg, why = flow:announce_leg(flow:raised(leg, at))
     if not leg then return nil, why end
-    sequence = 0
+    sequence = 0 -- of the new epoch
     local ok
     ok, why = cluster:markers(name, flow.partition,
       { id = leg.pid, epoch = leg.epoch }, 1)
-    if not ok then return nil, M.no_marker(why, at), at end
+    if not ok then return nil, M.no_marker(why, at), at, leg, sequence end
     flow.owned_epoch = leg.epoch
     at, why = cluster:log_end(name, flow.partition)
     if not at then return nil, why end
     if at > hole.to then
       return nil, ("late markers passed the hole at %d to %d")
-        :format(hole.from, hole.to), at
+        :format(hole.from, hole.to), at, leg, sequence
     end
   end
   while at < hole.to do
@@ -239,7 +240,7 @@ function M.markers(flow, leg, hole, sequence)
       { id = leg.pid, epoch = leg.epoch }, count)
     if not ok then
       flow.owned_epoch = nil -- they may still come: the next try fences them
-      return nil, M.no_marker(why, at), at
+      return nil, M.no_marker(why, at), at, leg, sequence
     end
     at = at + count
   end

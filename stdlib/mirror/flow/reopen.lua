@@ -10,7 +10,7 @@ local ledger = require "mirror.topic.ledger"
 local M = {}
 
 --- The highest epoch that a turn has fenced the leg with, or nil.
-local function fenced_with(flow, leg)
+function M.fenced_with(flow, leg)
   local part = flow.engine.ledger:partition(flow.topic, flow.partition)
   local epoch
   for number, turn in pairs(part.turns) do
@@ -22,12 +22,12 @@ local function fenced_with(flow, leg)
 end
 
 --- Has a turn that was asked for after this leg shut it already?
-function M.is_fenced(flow, leg) return fenced_with(flow, leg) ~= nil end
+function M.is_fenced(flow, leg) return M.fenced_with(flow, leg) ~= nil end
 
 --- "copy": late records are copied first; "call off": the writer stays.
 function M.wish(flow, leg, wanted)
   if wanted.writer == leg.writer then return "call off" end
-  if wanted.late and leg.reopened ~= wanted.time and fenced_with(flow, leg) then
+  if wanted.late and leg.reopened ~= wanted.time and M.is_fenced(flow, leg) then
     return wanted.late
   end
 end
@@ -80,8 +80,7 @@ function M.renumber(flow, leg, wanted)
   new.start = { [reads] = at.source, [writes] = at.target }
   new.since = { [reads] = at.source, [writes] = at.target,
     sequence = at.sequence, stable = at.stable }
-  flow.at, flow.open_run = nil, nil
-  local ok, why = flow:announce_leg(new)
+  local ok, why = flow:begin_leg(new)
   if not ok then return nil, why end
   return "again"
 end
@@ -95,11 +94,10 @@ function M.begin(flow, leg, wanted, said)
     flow.partition)
   if not log_end then return nil, why end
   local new = next_of(leg, wanted, said, M.copied(flow, leg), log_end)
-  flow.at, flow.open_run = nil, nil
-  flow.owned_epoch = new.epoch
   local ok
-  ok, why = flow:announce_leg(new)
+  ok, why = flow:begin_leg(new)
   if not ok then return nil, why end
+  flow.owned_epoch = new.epoch
   log.info(("%s: leg %d goes on from offsets %d and %d"):format(flow.id,
     new.leg, new.since.from, new.since.to))
   return "again"

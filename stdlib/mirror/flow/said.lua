@@ -34,6 +34,16 @@ function M:announce_leg(leg)
   return leg
 end
 
+--- Records a leg that begins where the one before ends. How far that one came is
+-- forgotten only then: if this fails, the next try has to know it.
+---@async
+function M:begin_leg(leg)
+  local ok, why = self:announce_leg(leg)
+  if not ok then return nil, why end
+  self.at, self.open_run = nil, nil
+  return leg
+end
+
 --- The leader epoch of what was copied last, if that ends at `source`: of any other
 -- place the leader would say that its log was cut there.
 local function epoch_at(flow, source)
@@ -65,8 +75,7 @@ function M:go_on_mapped(leg, source, target, sequence, why)
     source_epoch = epoch_at(self, source) }
   log.warn(("%s goes on mapped from source offset %d: %s")
     :format(self.id, source, why))
-  self.at = nil
-  return self:announce_leg(mapped)
+  return self:begin_leg(mapped)
 end
 
 --- Notes the flow's state; the engine writes it with its next flush.

@@ -39,16 +39,14 @@ function M.is_under_way(flow)
   return flow:is_turning(flow.leg) and reopen.is_fenced(flow, flow.leg)
 end
 
---- Between what was copied and the log's end there may be our own markers, but
--- no record: one there was written after the writers had been proved stopped.
-local function nothing_left(flow, reads)
+--- Between what was copied and where the next leg begins there may be our own
+-- markers, but no record: one there was written after the writers had been proved
+-- stopped. One that comes later still lies where the next leg writes.
+local function nothing_left(flow, reads, log_end)
   local cluster, name = flow:side(reads), flow:name_on(reads)
-  local log_end, why = cluster:log_end(name, flow.partition)
-  if not log_end then return nil, why end
   local copied = reopen.copied(flow, flow.leg)
   if log_end <= copied then return true end
-  local found
-  found, why = cluster:digests {
+  local found, why = cluster:digests {
     topic = name, partition = flow.partition, from = copied, to = log_end,
     isolation = "uncommitted",
   }
@@ -76,7 +74,7 @@ local function announce(flow, leg, wanted)
   end
   local said = {
     pid = pid, epoch = before and before.epoch + 1 or 0,
-    old_epoch = (before and before.old_epoch or leg.epoch) + 1,
+    old_epoch = (reopen.fenced_with(flow, leg) or leg.epoch) + 1,
     repeated = before ~= nil or nil,
   }
   local ok
@@ -153,6 +151,9 @@ function M.begin(flow)
     local free, open = transactions.none_open(flow, leg, "a turn is called off")
     if not free then return nil, open end
     if not reopen.is_fenced(flow, leg) then
+      -- The next leg's transactions have ids of their own: nobody else shuts these.
+      local shut, failed = transactions.fence(flow, leg)
+      if not shut then return nil, failed end
       return reopen.renumber(flow, leg, wanted)
     end
   end
@@ -171,8 +172,6 @@ function M.begin(flow)
   if reopen.wish(flow, leg, wanted) then
     return reopen.begin(flow, leg, wanted, said)
   end
-  ok, why = nothing_left(flow, reads)
-  if not ok then return nil, why end
   local same = ledger.is_same(leg)
   if same and said.repeated then
     ok, why = markers(flow, reads, producers[reads], 1)
@@ -185,13 +184,14 @@ function M.begin(flow)
     found, why = log_ends(flow)
   end
   if not found then return nil, why end
+  ok, why = nothing_left(flow, reads, found[reads])
+  if not ok then return nil, why end
   local new
   new, why = next_leg(flow, leg, wanted, said, found)
   if not new then return nil, why end
-  flow.at, flow.open_run = nil, nil
-  flow.owned_epoch = said.epoch
-  ok, why = flow:announce_leg(new)
+  ok, why = flow:begin_leg(new)
   if not ok then return nil, why end
+  flow.owned_epoch = said.epoch
   log.info(("%s: leg %d (%s) from offsets %d and %d"):format(flow.id, new.leg,
     new.kind, found.from, found.to))
   return "again"

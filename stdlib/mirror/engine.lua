@@ -164,7 +164,8 @@ function M:max_transaction_timeout(at)
   if self.timeouts[at] == nil then
     local id = next(self.sides[at].brokers or {})
     local found = id and self.clients[at]:configs("broker", { tostring(id) })
-    local setting = found and found[tostring(id)]
+    if not found then return nil end
+    local setting = found[tostring(id)]
     setting = setting and setting["transaction.max.timeout.ms"]
     self.timeouts[at] = setting and tonumber(setting.value) or false
   end

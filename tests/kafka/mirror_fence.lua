@@ -137,4 +137,19 @@ test("whoever still writes is named", function(t)
   world:must_be_same("apps.back", 0)
   local answer = t.ok(road:same_records())
   t.ok(answer.ok, answer.text)
+
+  -- What is deleted where it is written stays deleted, and the others go on.
+  local engine = world:engine_pid(road)
+  local gone = t.ok(new:client("write"):delete_topics { "apps.a" })
+  t.ok(not gone[1].err, gone[1].err)
+  world:create(old, { { name = "apps.later" } })
+  world:await("another look at both sides", function()
+    return t.ok(new:client("read"):describe_topics { "apps.later" })["apps.later"]
+  end)
+  t.equal(t.ok(new:client("read"):describe_topics { "apps.a" })["apps.a"], nil)
+  world:await("it is told that apps.a is gone", function()
+    local row = t.ok(road:progress())[1]
+    return row.topic == "apps.a" and row.state ~= "copying"
+  end)
+  t.equal(world:engine_pid(road), engine)
 end)

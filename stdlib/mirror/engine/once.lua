@@ -9,30 +9,28 @@ local M = {}
 
 local LOOK_MS = 50
 
+local function has_stopped(flow) return flow.at and flow.at.state == "stopped" end
+
 --- Where each flow has to come, by its id. A flow that has no leg yet, or
 -- whose source cannot be asked now, is looked at again.
-local function set_goals(engine, goals)
-  local complete = true
-  for id, one in pairs(engine.flows) do
-    if not goals[id] and one.leg then
+local function set_goals(flows, goals)
+  for id, one in pairs(flows) do
+    if not goals[id] and one.leg and not has_stopped(one) then
       local reads = ledger.sides(one.leg)
       local bounds = one:side(reads):bounds(one:name_on(reads), one.partition)
       goals[id] = bounds and bounds.stable
     end
-    local at = one.at
-    complete = complete and (goals[id] or at and at.state == "stopped")
   end
-  return complete
 end
 
 --- Is everything there, or stopped? And what those say that have stopped.
-local function look(engine, goals)
+local function look(flows, goals)
   local stopped = {}
-  for id, one in pairs(engine.flows) do
-    local at = one.at
-    if at and at.state == "stopped" then
+  for id, one in pairs(flows) do
+    local at, goal = one.at, goals[id]
+    if has_stopped(one) then
       stopped[#stopped + 1] = at.text
-    elseif not at or not at.source or at.source < goals[id] then
+    elseif not (goal and at and at.source) or at.source < goal then
       return false
     end
   end
@@ -44,13 +42,14 @@ end
 ---@async
 function M.watch(engine)
   engine.looked:wait()
-  local goals = {}
-  while not set_goals(engine, goals) do task.sleep(LOOK_MS) end
-  local over, stopped = look(engine, goals)
-  while not over do
+  local flows, goals = {}, {}
+  for id, one in pairs(engine.flows) do flows[id] = one end
+  local over, stopped
+  repeat
     task.sleep(LOOK_MS)
-    over, stopped = look(engine, goals)
-  end
+    set_goals(flows, goals)
+    over, stopped = look(flows, goals)
+  until over
   if #stopped == 0 then
     engine.done:set "caught up"
     return true

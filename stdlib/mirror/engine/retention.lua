@@ -14,7 +14,8 @@ local M = {}
 local HORIZONS_MS = { 60000, 600000, 3600000 } -- looked ahead, nearest first
 local WINDOW_MS = 30000 -- rates are taken over at least so much, once it is there
 
---- Partitions that are behind, by the side they read.
+--- Partitions that are behind, by the side they read, each with where it is: that
+-- may be forgotten while brokers are asked, when a leg begins.
 local function behind(engine)
   local lists = { from = {}, to = {} }
   for _, one in pairs(engine.flows) do
@@ -22,7 +23,8 @@ local function behind(engine)
     local is_behind = one.leg and at and at.source and at.source_end
       and at.source < at.source_end and at.reason ~= "out_of_range"
     if is_behind then
-      table.insert(lists[ledger.sides(one.leg)], one)
+      local reads = ledger.sides(one.leg)
+      table.insert(lists[reads], { flow = one, at = at, name = one:name_on(reads) })
     else
       one.race, one.warning = nil, nil
     end
@@ -100,7 +102,7 @@ local function read_offsets(client, list, ms_of, time)
       if before < time then
         ask(one, before, horizon)
       else
-        one.expiring[horizon] = one.flow.at.source_end -- all there is now
+        one.expiring[horizon] = one.at.source_end -- all there is now
       end
     end
   end
@@ -117,7 +119,7 @@ local function read_offsets(client, list, ms_of, time)
       one.start = item.offset
     elseif not item.err then
       one.expiring[key] = item.offset >= 0 and item.offset
-        or one.flow.at.source_end
+        or one.at.source_end
     end
   end
   return true
@@ -126,7 +128,7 @@ end
 local function judge(one, time, side)
   local flow = one.flow
   if not one.start then return end
-  local now = { time = time, source = flow.at.source, start = one.start }
+  local now = { time = time, source = one.at.source, start = one.start }
   local race = flow.race or { samples = { now } }
   flow.race = race
   local samples = race.samples
@@ -150,12 +152,9 @@ local function judge(one, time, side)
   flow.engine:touch(flow)
 end
 
-local function look_at(engine, side, flows)
-  if #flows == 0 then return true end
-  local list, client, time = {}, engine.clients[side], sys.time()
-  for index, flow in ipairs(flows) do
-    list[index] = { flow = flow, name = flow:name_on(side) }
-  end
+local function look_at(engine, side, list)
+  if #list == 0 then return true end
+  local client, time = engine.clients[side], sys.time()
   local ms_of, why = ages(client, list)
   if not ms_of then return nil, why end
   local kept = {}

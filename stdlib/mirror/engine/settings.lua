@@ -121,7 +121,7 @@ local function known_on(engine, side)
     local topic = side == "to" and engine.topic.name
       or next(engine.ledger.topics)
     known = M.known(engine.clients[side], topic)
-    engine.known_settings[side] = known
+    engine.known_settings[side] = next(known) and known
   end
   return known
 end

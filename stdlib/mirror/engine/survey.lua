@@ -41,7 +41,10 @@ end
 --- One topic: both sides shaped alike, a flow for each partition.
 local function attend(engine, name, from, to)
   local writer = engine.ledger:writer(name)
-  if writer == "turning" then -- it is not grown now, but goes on
+  -- A topic that turns is not grown now; one that is gone where it is written is
+  -- not made there: whoever deleted it meant it. Flows go on, and say so.
+  local is_gone = writer == "to" and not to and engine.ledger:leg(name, 0)
+  if writer == "turning" or is_gone then
     for _, number in ipairs(engine.ledger:numbers(name)) do
       engine:ensure_flow(name, number)
     end
@@ -57,7 +60,7 @@ local function attend(engine, name, from, to)
     ok, why = grow(engine, "from", name, to.count)
   end
   if not ok then return nil, why end
-  local copied = writer == "from" and from or to
+  local copied = writer == "to" and to or from
   for number = 0, copied.count - 1 do engine:ensure_flow(name, number) end
   return true
 end

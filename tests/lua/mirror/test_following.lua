@@ -125,3 +125,27 @@ test("retention: the race is forecast from age and from movement", function(t)
   t.equal(retention.forecast(sample(10, 5000, 3000), sample(0, 2000, 1000), {}),
     nil)
 end)
+
+test("retention: a leg that begins while brokers are asked is no trouble", function(t)
+  local flow = { id = "t/0", topic = "t", partition = 0, leg = { writer = "from" },
+    at = { source = 5, source_end = 100 } }
+  function flow.name_on() return "t" end
+  function flow.side() return { name = "old" } end
+  local client = { configs = function()
+    return { t = { ["retention.ms"] = { value = "60000" } } }
+  end }
+  function client.offsets(_, list)
+    flow.at = { state = "turning" }
+    local found = {}
+    for index, one in ipairs(list) do
+      found[index] = { offset = one.at == "start" and 3 or -1 }
+    end
+    return found
+  end
+  flow.engine = { flows = { ["t/0"] = flow }, clients = { from = client },
+    touch = function() end }
+  t.ok(retention.look(flow.engine))
+  t.match(flow.warning, "t/0: old may remove offsets up to 99 .* the copy is at 5")
+  t.ok(retention.look(flow.engine))
+  t.equal(flow.warning, nil, "nothing is known of it")
+end)

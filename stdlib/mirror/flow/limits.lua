@@ -4,6 +4,7 @@
 -- while a bridge is open.
 
 local task = require "vm.task"
+local err = require "base.err"
 
 local M = {}
 
@@ -12,7 +13,11 @@ local KEEP_MS = 60000
 local function key_of(side, topic) return side .. "/" .. topic end
 
 local function ask(engine, side, topic)
-  local found = engine.clients[side]:configs("topic", { topic })
+  local found, why = engine.clients[side]:configs("topic", { topic })
+  if found and not found[topic] then
+    why = err.new { kind = "not found", origin = "kafka", retriable = true,
+      message = "what topic " .. topic .. " takes is not told yet" }
+  end
   local settings = found and found[topic] or {}
   local function value(name) return settings[name] and settings[name].value end
   local function integer(name)
@@ -24,12 +29,12 @@ local function ask(engine, side, topic)
     before_ms = integer "message.timestamp.before.max.ms",
     after_ms = integer "message.timestamp.after.max.ms",
     in_sync = integer "min.insync.replicas",
-    settings = settings,
+    settings = settings, why = why,
   }
 end
 
---- Settings of a topic; without those that the cluster does not say. With
--- `batch_bytes` 0 nothing is merged.
+--- Settings of a topic; without those that the cluster does not say, and why it
+-- said none. With `batch_bytes` 0 nothing is merged.
 ---@async
 ---@return { batch_bytes: integer, time?: string, before_ms?: integer, after_ms?: integer, in_sync?: integer, settings: table }
 function M.of(engine, side, topic)
@@ -39,8 +44,11 @@ function M.of(engine, side, topic)
   if known and task.now() < known.until_ms then return known.answer:wait() end
   known = { answer = task.flag(), until_ms = task.now() + KEEP_MS }
   engine.limits[key] = known
-  known.answer:set(ask(engine, side, topic))
-  return known.answer:wait()
+  local said = ask(engine, side, topic)
+  local passes = said.why and said.why.kind ~= "denied"
+  if passes and engine.limits[key] == known then engine.limits[key] = nil end
+  known.answer:set(said)
+  return said
 end
 
 --- Forgets what a topic takes: the target has just said otherwise.

@@ -25,7 +25,9 @@ local function borrow(flow, side, name, setting, value)
     return nil, err.new { kind = "denied", origin = "bridge",
       message = flow:side(side).name .. " is declared never to alter configs" }
   end
-  local now = limits.of(engine, side, name).settings[setting]
+  local said = limits.of(engine, side, name)
+  if said.why then return nil, said.why end -- what was there before is not known
+  local now = said.settings[setting]
   local ok, why = loan.borrow(engine, id_of(side, name, setting), {
     setting = setting, topic = name, side = side,
     before = now and now.source == "topic" and now.value or nil,
@@ -44,6 +46,7 @@ function M.lift(flow, side)
   local engine, name = flow.engine, flow:name_on(side)
   limits.forget(engine, side, name)
   local now, lifted = limits.of(engine, side, name), false
+  if now.why then return nil, now.why end
   for setting, value in pairs { [BEFORE] = now.before_ms or UNLIMITED,
     [AFTER] = now.after_ms or UNLIMITED } do
     if value < UNLIMITED then
@@ -56,6 +59,22 @@ function M.lift(flow, side)
   return lifted
 end
 
+--- Nobody says whether the topic keeps records' times. Who has no right to know
+-- copies all the same, and is told once what he has to see to.
+local function is_untold(flow, side, why)
+  if why.kind ~= "denied" then return nil, why end
+  local engine, name = flow.engine, flow:name_on(side)
+  engine.untold = engine.untold or {}
+  if not engine.untold[name] then
+    log.warn(("whether %s on %s keeps records' times cannot be told (%s): its %s "
+      .. "must be CreateTime, or the copy bears other times; grant "
+      .. "DESCRIBE_CONFIGS on it"):format(name, flow:side(side).name,
+      tostring(why), TYPE))
+  end
+  engine.untold[name] = true
+  return true
+end
+
 --- Sees to it that the topic keeps records' times and does not set its own.
 ---@async
 ---@return true|nil, tranship.Err|tranship.Halt?
@@ -64,6 +83,8 @@ function M.keep_time(flow, side)
   local function sets_its_own()
     return limits.of(engine, side, name).time == "LogAppendTime"
   end
+  local untold = limits.of(engine, side, name).why
+  if untold then return is_untold(flow, side, untold) end
   if not sets_its_own() then return true end
   local ok, why = borrow(flow, side, name, TYPE, "CreateTime")
   if ok or why.retriable then return ok, why end

@@ -184,3 +184,29 @@ test("the plan says what keeping offsets needs, and what is borrowed",
     package.loaded["mirror.bridge.founding"] = real
     now.phase, now.perform = phase, perform
   end)
+
+test("a topic that could not be asked is not taken for one that keeps times",
+  function(t)
+    local world, engine, flow = new_world()
+    world.to["topic/b.a"] = { [TYPE] = "LogAppendTime" }
+    local honest, why = engine.clients.to.configs, nil
+    function engine.clients.to.configs(...)
+      if why then return nil, why end
+      return honest(...)
+    end
+    why = err.new { kind = "timeout", origin = "kafka", message = "late" }
+    t.fails("timeout", loan_topic.keep_time(flow, "to"))
+    t.fails("timeout", loan_topic.lift(flow, "to"))
+    why = err.new { kind = "denied", origin = "kafka", message = "no" }
+    t.ok(loan_topic.keep_time(flow, "to"), "it has no right to know")
+    t.equal(world.log, {})
+    limits.forget(engine, "to", "b.a")
+    why = nil
+    local described = honest
+    function honest() return {} end
+    t.fails("not found", loan_topic.keep_time(flow, "to"))
+    honest = described
+    t.ok(loan_topic.keep_time(flow, "to"))
+    t.equal(world.to["topic/b.a"], { [TYPE] = "CreateTime" })
+    t.equal(engine.ledger.loans["to:b.a:" .. TYPE].before, "LogAppendTime")
+  end)

@@ -89,6 +89,7 @@ local function round(self, subscription, all)
   local joined, why = ask_to_join(self, subscription)
   if not joined then return nil, why end
   self.member, self.generation = joined.MemberId, joined.GenerationId
+  self.is_stale = false
   self.leads = joined.Leader == joined.MemberId
   local ids = all()
   local answer
@@ -116,7 +117,7 @@ end
 function M:join(topic, owned, all)
   local share, why
   for _ = 1, JOIN_TRIES do
-    self.is_stale = false
+    self.is_stale = true -- and no beat: it would be answered behind the join
     share, why = round(self, division.subscription(topic, owned()), all)
     if share then return share end
     if why.kind == "denied" then return nil, why end

@@ -43,14 +43,14 @@ local function connect(self, host, port)
   }
   if not conn then return nil, why end
   self._conns[address] = conn
-  return conn, nil, address
+  return conn
 end
 
-local function drop(self, host, port)
+--- Others may have opened the next one there already: that is theirs.
+local function drop(self, host, port, conn)
   local address = host .. ":" .. port
-  local conn = self._conns[address]
-  self._conns[address] = nil
-  if conn then conn:close() end
+  if self._conns[address] == conn then self._conns[address] = nil end
+  conn:close()
 end
 
 --- Asks one broker; `options` are those of a call, and so is what comes back.
@@ -58,7 +58,7 @@ function M.at(self, host, port, name, body, options)
   local conn, why = connect(self, host, port)
   if not conn then return nil, why end
   local answer, more = conn:call(name, body, options)
-  if answer == nil then drop(self, host, port) end
+  if answer == nil then drop(self, host, port, conn) end
   return answer, more
 end
 
@@ -67,7 +67,7 @@ end
 function M.any(self, name, body, options)
   local answer, why
   local list = {}
-  for host, port in self.bootstrap:gmatch "([^,%s]+):(%d+)" do
+  for host, port in self.bootstrap:gmatch "%[?([^,%s%[%]]+)%]?:(%d+)" do
     list[#list + 1] = { host = host, port = math.tointeger(port) }
   end
   for turn = self._asked, self._asked + #list - 1 do

@@ -2,6 +2,7 @@
 -- what it has heard of the cluster, and some lag behind.
 
 local task = require "vm.task"
+local wire = require "vm.wire"
 local side = require "mirror.side"
 local ask = require "mirror.side.ask"
 
@@ -199,4 +200,38 @@ test("log ends of many partitions: what cannot be told is left out", function(t)
   t.equal(heard[#heard].body.Topics[1].Partitions[1].CurrentLeaderEpoch, 3)
   t.equal(one:log_starts { { topic = "apps.a", partition = 5 } }, { 1 })
   t.equal(heard[#heard - 1].name, "Metadata", "a leader that moved is looked up")
+end)
+
+test("a connection that fails takes no other one along", function(t)
+  local kept, made = wire.connect, {}
+  local _ <close> = setmetatable({}, { __close = function() wire.connect = kept end })
+  local down, up = task.flag(), task.flag()
+  function wire.connect(options)
+    local conn, number = { host = options.host, is_closed = false }, #made + 1
+    made[number] = conn
+    function conn.is_open() return not conn.is_closed end
+    function conn.close() conn.is_closed = true end
+    function conn.call()
+      if number == 1 then
+        down:wait()
+        return nil, "gone"
+      end
+      up:wait()
+      return { number = number }
+    end
+    return conn
+  end
+  local one = side.new { name = "old", bootstrap = "[::1]:1" }
+  local function call() return ask.at(one, "b1", 1, "Metadata", {}) end
+  local again = task.spawn(function() return call() or call() end)
+  local other = task.spawn(call)
+  task.sleep(5)
+  down:set(true)
+  task.sleep(5)
+  t.equal({ #made, made[1].is_closed, made[2].is_closed }, { 2, true, false })
+  up:set(true)
+  t.equal({ again:join() }, { true, { number = 2 } })
+  t.ok(other:join())
+  t.equal(ask.any(one, "Metadata", {}), { number = 3 })
+  t.equal(made[3].host, "::1")
 end)

@@ -182,8 +182,8 @@ local function translate(bridge, opts, words)
   local list
   list, why = gather(bridge, opts, words)
   if not list then return command.refused(why) end
-  local starts
-  starts, why = places.target_starts(book, bridge.to)
+  local there, starts = opts.back and bridge.from or not opts.back and bridge.to, {}
+  if there then starts, why = places.starts(book, there, opts.back) end
   if not starts then return command.refused(why) end
   local all <close>, broken = places.of(book, {
     back = opts.back, records = opts.records, starts = starts,

@@ -1,6 +1,7 @@
 --- Positions told across a bridge by what its topic says, and nothing else: one
 -- by one, by group, or as a filter. A position is exact, or it is said why there
--- is none. Only the target is asked; for a group, the side it stands on, too.
+-- is none. Beside the target only the side is asked that positions are told for,
+-- where its logs begin, and for a group the one it stands on.
 
 local places = require "vm.places"
 local err = require "base.err"
@@ -33,14 +34,17 @@ local function target_name(book, name)
   return names.on_target(book.bridge.names, name)
 end
 
---- Where the target's logs begin, by the source's name and partition.
+--- Where the logs of the side begin that positions are told for, by the source's
+-- name and partition.
 ---@async
-function M.target_starts(book, to)
+---@param cluster table  that side
+---@param back? boolean  it is the source
+function M.starts(book, cluster, back)
   local wants, starts = {}, {}
   for _, name in ipairs(book:names()) do
     for _, number in ipairs(book:numbers(name)) do
-      wants[#wants + 1] = { topic = target_name(book, name), at = "start",
-        partition = number, name = name }
+      wants[#wants + 1] = { topic = back and name or target_name(book, name),
+        at = "start", partition = number, name = name }
     end
   end
   if #wants == 0 then return starts end
@@ -48,7 +52,7 @@ function M.target_starts(book, to)
   for index, want in ipairs(wants) do
     list[index] = { topic = want.topic, partition = want.partition, at = "start" }
   end
-  local found, why = to:client("read"):offsets(list)
+  local found, why = cluster:client("read"):offsets(list)
   if not found then return nil, why end
   for index, one in ipairs(found) do
     local want = wants[index]
@@ -89,8 +93,7 @@ function M.of(book, options)
           there = options.back and name or there, partition = number,
           map = exact:save(), left_out = exact.left_out ~= nil and not options.back,
           foreign = foreign, foreign_end = foreign_end,
-          first_there = options.starts and not options.back
-            and options.starts[name .. "/" .. number] or nil,
+          first_there = options.starts and options.starts[name .. "/" .. number],
         }
       end
     end

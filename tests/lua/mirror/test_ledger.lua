@@ -5,6 +5,7 @@ local beginning = require "mirror.offsets.beginning"
 local ledger = require "mirror.topic.ledger"
 local map = require "mirror.offsets.map"
 local names = require "mirror.names"
+local places = require "mirror.offsets.places"
 local record = require "mirror.topic.record"
 
 local test = ...
@@ -263,4 +264,31 @@ test("what an engine has said and holds is kept once", function(t)
   t.ok(said(5) == held)
   t.ok(said(4) ~= held)
   t.equal(said(4).source, 4)
+end)
+
+test("what the other side has removed is no place, whichever way it is told", function(t)
+  local book = ledger_of {
+    { key.bridge, { names = { prefix = "b." } } },
+    leg(1, "from", 0, 40), segment(1, 0, 40, 100), at(1, 100, 140),
+  }
+  local asked
+  local function cluster(start)
+    return { client = function()
+      return { offsets = function(_, list)
+        asked = list
+        return { { offset = start } }
+      end }
+    end }
+  end
+  local function answer(topic, position, start, back)
+    local starts = t.ok(places.starts(book, cluster(start), back))
+    local all <close> = t.ok(places.of(book, { back = back, starts = starts }))
+    local said = places.answer(book, all,
+      { topic = topic, partition = 0, offset = position }, back)
+    return { asked[1].topic, said.answer, said.to and said.to.offset }
+  end
+  t.equal(answer("t", 9, 50), { "b.t", "removed on the other side" })
+  t.equal(answer("t", 10, 50), { "b.t", "exact", 50 })
+  t.equal(answer("b.t", 89, 50, true), { "t", "removed on the other side" })
+  t.equal(answer("b.t", 90, 50, true), { "t", "exact", 50 })
 end)

@@ -5,6 +5,7 @@
 local goal = require "runbook.goal"
 local effect = require "base.effect"
 local lazy = require "base.lazy"
+local answer = require "mirror.answer"
 local stopping = lazy "mirror.bridge.stopping"
 local turning = lazy "mirror.bridge.turning"
 
@@ -25,11 +26,11 @@ local function apply(g)
   local bridge = g.bridge
   local book, why = bridge:ledger()
   if book == nil then return nil, why end
-  if book and book.bridge then
-    local ok
-    ok, why = turning.drain(bridge, book:names())
-    if ok == nil then return nil, why end
-  end
+  local topics = book and book.bridge and book:names()
+    or answer.is_planning() and bridge.topics or nil
+  local ok
+  ok, why = turning.drain(bridge, topics)
+  if ok == nil then return nil, why end
   return stopping.stop(bridge, "closed")
 end
 
@@ -41,6 +42,7 @@ return {
   apply = apply,
   verify = check,
   undo = function(g)
-    return goal.make(require "mirror.bridge.goal_open", { bridge = g.bridge })
+    return goal.make(require "mirror.bridge.goal_open",
+      { bridge = g.bridge, as = g.bridge._as })
   end,
 }

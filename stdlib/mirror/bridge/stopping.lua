@@ -3,6 +3,7 @@
 
 local effect = require "base.effect"
 local err = require "base.err"
+local context = require "base.context"
 local log = require "vm.log"
 local sys = require "vm.sys"
 local loan = require "mirror.topic.loan"
@@ -46,9 +47,11 @@ local function send_stop(bridge, because)
       bridge.name, bridge:engine_line()) }
 end
 
---- Is the bridge not copying, and not wanted to?
+--- Is the bridge not copying, and not wanted to? One that a step above opens, in a
+-- plan, will be.
 ---@async
 function M.is_stopped(bridge)
+  if (context.get().overlay or {})["bridge/" .. bridge.name] then return false end
   local book, why = bridge:ledger()
   if book == nil then return nil, why end
   if not book or not book.bridge then return true end

@@ -170,4 +170,15 @@ test("a whole cluster's groups are carried, and shadowed back", function(t)
   -- Home, with the position it had there by then.
   t.equal(t.ok(road:carry_offsets("lagging", { to = old }))[1].exactly, 1)
   t.equal(positions(world, old, "lagging")["apps.a/0"], 400)
+
+  -- One that cannot go home is shadowed as before.
+  local done, why = road:carry_offsets("ahead/of it", { to = old })
+  t.fails("conflict", done, why)
+  t.match(why, "stands at 51 already, beyond the proven position 20")
+  world:append(old, world.records("apps.a", 0, 500, 100))
+  world:settle(road)
+  alter(world, new, "ahead/of it", { { topic = "apps.a", partition = 0, offset = 555 } })
+  until_so(t, "its shadow goes on", function()
+    return positions(world, old, "ahead/of it")["apps.a/0"] == 555
+  end)
 end)

@@ -5,6 +5,7 @@
 
 local effect = require "base.effect"
 local err = require "base.err"
+local log = require "vm.log"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local answer = require "mirror.answer"
@@ -117,14 +118,24 @@ end
 
 --- The engine commits nothing more for groups that go home: once it has read
 -- this, and what it was about to commit when it did has long been committed.
+---@return string[]? held, tranship.Err?
 local function hold(bridge, book, chosen, to)
-  local side = bridge:side_of(to)
-  local list = away_from(book, chosen, side)
-  local ok, why = note(bridge, list, side == "from" and "to" or "from", true,
+  local list = away_from(book, chosen, bridge:side_of(to))
+  local ok, why = note(bridge, list, bridge:side_of(bridge:other(to)), true,
     "hold the shadow of %s")
   if not ok then return nil, why end
   if #list > 0 then task.sleep(HOLD_MS) end
-  return true
+  return list
+end
+
+--- They stay where they are: the engine shadows them as before.
+local function let_go(bridge, held, to)
+  local ok, why = note(bridge, held, bridge:side_of(bridge:other(to)), nil,
+    "go on with the shadow of %s")
+  if not ok then
+    log.warn(("%s: no shadow until they are carried (%s)"):format(
+      answer.some(held), tostring(why)))
+  end
 end
 
 --- From here on the engine shadows the groups on the other side, so that going
@@ -169,17 +180,18 @@ function M.carry(bridge, wanted, to, options)
   live, why = groups.live({ to, bridge:other(to) }, chosen)
   if not live then return nil, why end
   if #live > 0 then return refuse("%s", answer.some(live, SHOWN)) end
-  local ok
-  ok, why = hold(bridge, book, chosen, to)
-  if not ok then return nil, why end
+  local held
+  held, why = hold(bridge, book, chosen, to)
+  if not held then return nil, why end
   local proven, problems = prove_all(bridge, book, chosen, to)
+  if not proven or #problems > 0 then let_go(bridge, held, to) end
   if not proven then return nil, problems end
   if #problems > 0 then
     return refuse("%s not carried to %s: %s", #chosen == 1
       and ("group %s is"):format(chosen[1]) or "groups are", to.name,
       answer.some(problems, SHOWN))
   end
-  local exactly = {}
+  local exactly, ok = {}
   for _, move in ipairs(proven) do
     ok, why = commit(to, move)
     if not ok then return nil, why end

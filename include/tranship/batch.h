@@ -77,7 +77,7 @@ static inline bool tsh_batch_is(const tsh_batch *batch, int attribute) {
 }
 /* Every offset of the batch's range holds a record. */
 static inline bool tsh_batch_is_dense(const tsh_batch *batch) {
-  return batch->count == batch->last_offset_delta + 1;
+  return batch->count == (int64_t)batch->last_offset_delta + 1;
 }
 /* A broker takes the payload byte for byte, and shows the same timestamps. */
 static inline bool tsh_batch_is_forwardable(const tsh_batch *batch) {
@@ -230,8 +230,8 @@ void tsh_aborted_fini(tsh_aborted *aborted);
 void tsh_aborted_clear(tsh_aborted *aborted);
 int tsh_aborted_add(tsh_aborted *aborted, int64_t producer_id,
                     int64_t first_offset, tsh_err *err);
-/* 1 = not data (a control batch, or part of an aborted transaction); 0 = data
- * (possibly of an empty batch); negative when memory ran out. */
+/* 1 = not data (a control batch, or part of an aborted transaction) and it
+ * matches its CRC; 0 = data (possibly of an empty batch); or negative. */
 int tsh_aborted_skips(tsh_aborted *aborted, const tsh_batch *batch,
                       tsh_err *err);
 

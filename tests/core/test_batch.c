@@ -60,6 +60,20 @@ static void odd_headers_are_refused(void **state) {
   assert_int_equal(tsh_batch_read(&out, batch.bytes, batch.size, &err),
                    TSH_PROTOCOL);
   big_endian(batch.bytes + 57, 3, 4);
+  static const int64_t nowhere[] = {-1, INT64_MIN, INT64_MAX, INT64_MAX - 2};
+  for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+    big_endian(batch.bytes, (uint64_t)nowhere[i], 8);
+    assert_int_equal(tsh_batch_read(&out, batch.bytes, batch.size, &err),
+                     TSH_PROTOCOL);
+  }
+  big_endian(batch.bytes, INT64_MAX - 3, 8);
+  assert_int_equal(tsh_batch_read(&out, batch.bytes, batch.size, &err), 1);
+  assert_true(tsh_batch_next_offset(&out) == INT64_MAX);
+  big_endian(batch.bytes, 5, 8);
+  big_endian(batch.bytes + 23, INT32_MAX, 4);
+  assert_int_equal(tsh_batch_read(&out, batch.bytes, batch.size, &err), 1);
+  assert_false(tsh_batch_is_dense(&out));
+  big_endian(batch.bytes + 23, 2, 4);
   big_endian(batch.bytes + 8, 20, 4);
   assert_int_equal(tsh_batch_read(&out, batch.bytes, batch.size, &err),
                    TSH_PROTOCOL);

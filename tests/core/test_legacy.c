@@ -157,6 +157,22 @@ static void bad_messages_are_refused(void **state) {
   assert_int_equal(
       tsh_legacy_read(&legacy, set.bytes, set.size, 100, &batch, &used, &err),
       TSH_LIMIT);
+  static const int64_t nowhere[] = {INT64_MIN, INT64_MAX};
+  for (int i = 0; i < 2; i++) {
+    set.size = 0;
+    inner = (made){NULL, 0};
+    add_numbered(&inner, 0, 5, 0);
+    add_numbered(&inner, 0, nowhere[i], 1);
+    add_wrapped(&set, 0, TSH_CODEC_GZIP, 0, 6, inner);
+    assert_int_equal(tsh_legacy_read(&legacy, set.bytes, set.size, LIMIT,
+                                     &batch, &used, &err),
+                     TSH_PROTOCOL);
+    set.size = 0;
+    add_numbered(&set, i, INT64_MAX, 0);
+    assert_int_equal(tsh_legacy_read(&legacy, set.bytes, set.size, LIMIT,
+                                     &batch, &used, &err),
+                     TSH_PROTOCOL);
+  }
   set.size = 0;
   inner = (made){NULL, 0};
   add_numbered(&inner, 0, 0, 0);

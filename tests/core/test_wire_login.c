@@ -140,7 +140,8 @@ static void tls_echo(peer *p) {
   }
 }
 
-static made_cert ca, other_ca, good, expired, elsewhere, client, old_client;
+static made_cert ca, other_ca, good, expired, elsewhere, odd, client,
+    old_client;
 
 static int make_all(void **state) {
   (void)state;
@@ -152,14 +153,15 @@ static int make_all(void **state) {
       make_cert("late", &ca, "DNS:localhost,IP:127.0.0.1", -2 * DAY, -DAY);
   elsewhere =
       make_cert("broker", &ca, "DNS:kafka.example,IP:10.0.0.7", -DAY, DAY);
+  odd = make_cert("broker", &ca, "DER:30:03:87:01:0a", -DAY, DAY);
   client = make_cert("client", &ca, NULL, -DAY, DAY);
   old_client = make_cert("client", &ca, NULL, -2 * DAY, -DAY);
   return 0;
 }
 
 static int drop_all(void **state) {
-  made_cert *all[] = {&ca,        &other_ca, &good,      &expired,
-                      &elsewhere, &client,   &old_client};
+  made_cert *all[] = {&ca,        &other_ca, &good,   &expired,
+                      &elsewhere, &odd,      &client, &old_client};
   (void)state;
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     drop_cert(all[i]);
@@ -282,13 +284,15 @@ static void certificates(void **state) {
                            .cert = old_client.pem,
                            .key = old_client.key_pem};
   server late = {.cert = &expired}, far = {.cert = &elsewhere},
-         fine = {.cert = &good, .step = 100},
+         broken = {.cert = &odd}, /* for an address of one byte */
+      fine = {.cert = &good, .step = 100},
          strict = {.cert = &good, .clients = &ca, .step = 100};
   expect_refusal(tls_echo, &late, &plain, "localhost",
                  "certificate (CN=late) has expired, on 20");
   expect_refusal(tls_echo, &far, &plain, "localhost",
                  "is not for localhost but for: kafka.example, 10.0.0.7");
   expect_refusal(tls_echo, &far, &plain, "127.0.0.1", "not for 127.0.0.1");
+  expect_refusal(tls_echo, &broken, &plain, "localhost", "no host at all");
   expect_refusal(tls_echo, &fine, &foreign, "localhost",
                  "an authority that is not in ca: CN=test authority");
   expect_refusal(tls_echo, &strict, &plain, "localhost",

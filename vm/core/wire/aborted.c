@@ -119,18 +119,17 @@ static bool is_abort_marker(const tsh_batch *batch) {
 
 int tsh_aborted_skips(tsh_aborted *aborted, const tsh_batch *batch,
                       tsh_err *err) {
-  bool control = tsh_batch_is(batch, TSH_BATCH_CONTROL);
-  if (batch->producer_id < 0)
-    return control;
-  int status = open_up_to(aborted, tsh_batch_next_offset(batch) - 1, err);
-  if (status != 0)
-    return status;
-  size_t at = find(aborted, batch->producer_id);
-  bool open = at < aborted->open_count;
-  if (control) {
-    if (open && is_abort_marker(batch))
+  bool skips = tsh_batch_is(batch, TSH_BATCH_CONTROL);
+  if (batch->producer_id >= 0) {
+    int status = open_up_to(aborted, tsh_batch_next_offset(batch) - 1, err);
+    if (status != 0)
+      return status;
+    size_t at = find(aborted, batch->producer_id);
+    bool open = at < aborted->open_count;
+    if (skips && open && is_abort_marker(batch))
       aborted->open[at] = aborted->open[--aborted->open_count];
-    return 1;
+    skips |= open && tsh_batch_is(batch, TSH_BATCH_TRANSACTIONAL);
   }
-  return open && tsh_batch_is(batch, TSH_BATCH_TRANSACTIONAL);
+  int status = skips ? tsh_batch_check(batch, err) : 0;
+  return status != 0 ? status : skips;
 }

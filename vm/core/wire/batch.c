@@ -64,6 +64,10 @@ int tsh_batch_read(tsh_batch *out, const uint8_t *bytes, size_t size,
       out->count > (int64_t)out->last_offset_delta + 1)
     return tsh_batch__bad(err, KAFKA_INVALID_RECORD,
                           "batch counts more records than offsets");
+  if (out->base_offset < 0 ||
+      out->base_offset >= INT64_MAX - out->last_offset_delta)
+    return tsh_batch__bad(err, KAFKA_INVALID_RECORD,
+                          "batch lies at offsets that there are not");
   return 1;
 }
 

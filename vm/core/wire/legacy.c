@@ -60,6 +60,8 @@ static int parse(message *out, const uint8_t *bytes, size_t size,
   int32_t length = (int32_t)get32(bytes + AT_LENGTH);
   if (length <= AT_OLD_ATTRIBUTES - LENGTH_OVERHEAD)
     return broken(err, KAFKA_CORRUPT_MESSAGE, offset, "is too short");
+  if (offset < 0 || offset == INT64_MAX)
+    return broken(err, KAFKA_INVALID_RECORD, offset, "is not in its place");
   if ((size_t)length + LENGTH_OVERHEAD > size)
     return 0;
   *out = (message){.size = (size_t)length + LENGTH_OVERHEAD,
@@ -112,9 +114,10 @@ static int put_record(tsh_legacy *legacy, const tsh_record *record,
     batch->base_offset = record->offset;
     batch->base_timestamp = batch->max_timestamp = record->timestamp;
   }
-  int64_t offset = record->offset - batch->base_offset;
+  int64_t offset =
+      record->offset < 0 ? -1 : record->offset - batch->base_offset;
   int64_t least = batch->count == 0 ? 0 : batch->last_offset_delta + INT64_C(1);
-  if (record->offset < 0 || offset < least || offset > INT32_MAX)
+  if (record->offset == INT64_MAX || offset < least || offset > INT32_MAX)
     return broken(err, KAFKA_INVALID_RECORD, record->offset,
                   "is not in its place");
   int status = tsh_batch__reserve(&legacy->buffer, &legacy->capacity,

@@ -57,8 +57,11 @@ static void hosts_of(X509 *cert, char *out) {
       length = ASN1_STRING_length(one->d.dNSName);
     } else if (one->type == GEN_IPADD) {
       const unsigned char *ip = ASN1_STRING_get0_data(one->d.iPAddress);
-      bool v6 = ASN1_STRING_length(one->d.iPAddress) == 16;
-      uv_inet_ntop(v6 ? AF_INET6 : AF_INET, ip, address, sizeof address);
+      int bytes = ASN1_STRING_length(one->d.iPAddress);
+      if (bytes != 4 && bytes != 16)
+        continue;
+      uv_inet_ntop(bytes == 16 ? AF_INET6 : AF_INET, ip, address,
+                   sizeof address);
     } else {
       continue;
     }

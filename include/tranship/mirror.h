@@ -70,6 +70,8 @@ typedef struct tsh_mirror_flow {
   int32_t leader_epoch; /* the source leader's, or -1 */
   int32_t last_epoch;   /* of the last batch copied (source_epoch of the
                            last event): a cut log is noticed; or -1 */
+  bool compacted;       /* the source: its cleaner may have left nothing up to
+                           the log's end. Else an empty answer says nothing */
   bool same;            /* target offsets equal source offsets */
   bool transactions;    /* same: keep them, reading uncommitted data too */
   const tsh_mirror_producer *producers; /* copied; those known so far */

@@ -28,6 +28,7 @@
 ---@field id string
 ---@field source mirror.source
 ---@field target mirror.side
+---@field compacted? boolean the source topic: its cleaner may leave nothing up to the log's end
 ---@field same? boolean target offsets equal source offsets
 ---@field transactions? boolean same: all that is not committed is copied too,
 ---in transactions

@@ -84,4 +84,53 @@ static inline tsh_mirror_event *next_stop(owner *o) {
   return next_event(o, TSH_MIRROR_STOPPED);
 }
 
+/* The next one that is not progress. */
+static inline tsh_mirror_event *next_news(owner *o) {
+  tsh_mirror_event *event = NULL;
+  while (event == NULL || event->kind == TSH_MIRROR_PROGRESS) {
+    tsh_mirror_event *next = event != NULL ? event->next : NULL;
+    tsh_mirror_event_free(event);
+    while (next == NULL && (next = tsh_mirror_take(o->mirror)) == NULL)
+      owner_wait(o);
+    event = next;
+  }
+  for (tsh_mirror_event *rest = event->next; rest != NULL;) {
+    tsh_mirror_event *next = rest->next;
+    tsh_mirror_event_free(rest);
+    rest = next;
+  }
+  return event;
+}
+
+/* A copier and one flow. */
+typedef struct small {
+  world *world;
+  owner owner;
+  tsh_mirror_flow flow;
+} small;
+
+static inline void small_open_empty(small *s) {
+  s->world = world_new();
+  owner_open(&s->owner, 0, 0);
+  s->flow = flow_of(s->world, "0", 0);
+}
+
+/* Ten batches of ten records. */
+static inline void small_open(small *s) {
+  small_open_empty(s);
+  for (int i = 0; i < 10; i++)
+    log_append(&s->world->source.logs[0],
+               make_batch(i * 10, 10, TSH_CODEC_NONE));
+}
+
+static inline tsh_mirror_event *small_stop(small *s) {
+  assert_int_equal(tsh_mirror_start(s->owner.mirror, &s->flow, NULL), 0);
+  return next_stop(&s->owner);
+}
+
+static inline void small_close(small *s) {
+  owner_close(&s->owner);
+  world_free(s->world);
+}
+
 #endif

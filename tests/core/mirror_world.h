@@ -14,13 +14,14 @@
 #include <unistd.h>
 
 #include "batch_make.h"
+#include "mirror_bytes.h"
 
 #ifndef MOST_LOGS /* a test may want more of them, and need less of each */
 #define MOST_LOGS 16
 #define MOST_ABORTED 256
 #endif
 
-enum { REMEMBERED = 5, MOST_CONNS = 4096, MOST_SESSIONS = 32 };
+enum { REMEMBERED = 5, MOST_CONNS = 4096, MOST_SESSIONS = 32, MOST_ENDS = 16 };
 
 typedef struct log_batch {
   made bytes;
@@ -82,62 +83,22 @@ typedef struct world {
   uint32_t seed;
   /* Told once, then forgotten. */
   int fetch_error, produce_error, shift_base, diverge, session_error;
-  int bad_record;   /* beside a produce_error, if above 0 */
+  int bad_record;    /* beside a produce_error, if above 0 */
+  int empty_answers; /* of partitions that hold something */
+  int concurrent;    /* transactions' requests that come too early */
+  struct ended {
+    char name[16];
+    bool commit;
+  } ends[MOST_ENDS]; /* transactions that were ended */
+  int end_count;
+  atomic_bool hold_offsets; /* their askers wait */
+  atomic_int offsets_asked;
   size_t most_size; /* of a batch that is taken; 0: any */
 } world;
 
 static inline int chance(world *w, int in_thousand) {
   w->seed = w->seed * 1664525u + 1013904223u;
   return (int)((w->seed >> 8) % 1000) < in_thousand;
-}
-
-/* --- bytes ------------------------------------------------------------------
- */
-
-typedef struct out {
-  uint8_t *bytes;
-  size_t size, capacity;
-} out;
-
-static inline uint8_t *out_more(out *o, size_t size) {
-  if (o->size + size > o->capacity) {
-    o->capacity = 2 * (o->size + size);
-    o->bytes = realloc(o->bytes, o->capacity);
-  }
-  o->size += size;
-  return o->bytes + o->size - size;
-}
-static inline void put_n(out *o, int64_t value, int size) {
-  big_endian(out_more(o, (size_t)size), (uint64_t)value, size);
-}
-static inline void put_var(out *o, uint64_t value) {
-  for (; value >= 128; value >>= 7)
-    put_n(o, (int64_t)(value & 127) | 128, 1);
-  put_n(o, (int64_t)value, 1);
-}
-static inline void put_raw(out *o, const void *bytes, size_t size) {
-  if (size > 0)
-    memcpy(out_more(o, size), bytes, size);
-}
-
-typedef struct in {
-  const uint8_t *at;
-} in;
-
-static inline int64_t get_n(in *i, int size) {
-  int64_t value = (int8_t)*i->at++;
-  for (int k = 1; k < size; k++)
-    value = (int64_t)((uint64_t)value << 8 | *i->at++);
-  return value;
-}
-static inline uint64_t get_var(in *i) {
-  uint64_t value = 0;
-  for (int shift = 0;; shift += 7) {
-    uint8_t byte = *i->at++;
-    value |= (uint64_t)(byte & 127) << shift;
-    if (byte < 128)
-      return value;
-  }
 }
 
 /* --- logs -------------------------------------------------------------------
@@ -236,7 +197,9 @@ static inline void put_partition(broker *b, out *o, const asked *want,
   int i = 0;
   while (i < l->count && l->batches[i].next <= want->offset)
     i++;
-  for (; error == 0 && !diverges && i<l->count && * room> 0; i++) {
+  bool is_empty = w->empty_answers > 0 && i < l->count;
+  w->empty_answers -= is_empty;
+  for (; error == 0 && !diverges && !is_empty && i<l->count && * room> 0; i++) {
     size_t size = l->batches[i].bytes.size;
     put_raw(&records, l->batches[i].bytes.bytes, size);
     first = first == 0 ? size : first;
@@ -387,7 +350,8 @@ static inline void serve_fetch(broker *b, in *i, out *o) {
 
 static inline void serve_produce(broker *b, in *i, out *o) {
   world *w = b->world;
-  assert_int_equal(get_n(i, 2), -1);
+  int64_t id_size = get_n(i, 2); /* of a transaction, or -1 */
+  i->at += id_size > 0 ? id_size : 0;
   assert_int_equal(get_n(i, 2), -1); /* acks=all */
   get_n(i, 4);
   assert_int_equal(get_n(i, 4), 1);
@@ -435,6 +399,9 @@ static inline void serve_offsets(broker *b, in *i, out *o) {
   int32_t partition = (int32_t)get_n(i, 4);
   get_n(i, 4);
   int64_t timestamp = get_n(i, 8);
+  b->world->offsets_asked++;
+  while (b->world->hold_offsets && !b->world->closing)
+    usleep(1000);
   pthread_mutex_lock(&b->world->lock);
   log *l = &b->logs[partition];
   put_n(o, 0, 4);
@@ -450,30 +417,54 @@ static inline void serve_offsets(broker *b, in *i, out *o) {
   pthread_mutex_unlock(&b->world->lock);
 }
 
+/* AddPartitionsToTxn 2 and EndTxn 5: all transactions are of partition 0, and a
+ * marker has landed when the answer comes. */
+static inline int too_early(world *w) {
+  bool is = w->concurrent > 0;
+  w->concurrent -= is;
+  return is ? 51 : 0;
+}
+
+static inline void serve_begin(broker *b, out *o) {
+  pthread_mutex_lock(&b->world->lock);
+  int error = too_early(b->world);
+  pthread_mutex_unlock(&b->world->lock);
+  put_n(o, 0, 4);
+  put_n(o, 1, 4);
+  put_n(o, 1, 2);
+  put_raw(o, "t", 1);
+  put_n(o, 1, 4);
+  put_n(o, 0, 4);
+  put_n(o, error, 2);
+}
+
+static inline void serve_end(broker *b, in *i, out *o) {
+  world *w = b->world;
+  get_var(i);
+  size_t size = (size_t)get_var(i) - 1;
+  const uint8_t *name = i->at;
+  i->at += size;
+  int64_t id = get_n(i, 8), epoch = get_n(i, 2);
+  bool commit = get_n(i, 1) != 0;
+  pthread_mutex_lock(&w->lock);
+  int error = too_early(w);
+  if (error == 0) {
+    struct ended *made = &w->ends[w->end_count++ % MOST_ENDS];
+    *made = (struct ended){.commit = commit};
+    memcpy(made->name, name, size);
+    b->logs[0].end++;
+  }
+  pthread_mutex_unlock(&w->lock);
+  put_n(o, 0, 1); /* tags of the header */
+  put_n(o, 0, 4);
+  put_n(o, error, 2);
+  put_n(o, id, 8);
+  put_n(o, epoch + 1, 2);
+  put_n(o, 0, 1);
+}
+
 /* --- connections ------------------------------------------------------------
  */
-
-static inline bool read_all(int fd, void *to, size_t size) {
-  for (uint8_t *at = to; size > 0;) {
-    ssize_t got = read(fd, at, size);
-    if (got <= 0)
-      return false;
-    at += got;
-    size -= (size_t)got;
-  }
-  return true;
-}
-
-static inline bool write_all(int fd, const uint8_t *at, size_t size) {
-  while (size > 0) {
-    ssize_t put = send(fd, at, size, MSG_NOSIGNAL);
-    if (put <= 0)
-      return false;
-    at += put;
-    size -= (size_t)put;
-  }
-  return true;
-}
 
 /* False when the connection shall break. */
 static inline bool serve_one(broker *b, int fd, const uint8_t *request) {
@@ -494,6 +485,10 @@ static inline bool serve_one(broker *b, int fd, const uint8_t *request) {
       serve_fetch(b, &i, &o);
     } else if (api == 0) {
       serve_produce(b, &i, &o);
+    } else if (api == 24) {
+      serve_begin(b, &o);
+    } else if (api == 26) {
+      serve_end(b, &i, &o);
     } else {
       serve_offsets(b, &i, &o);
     }

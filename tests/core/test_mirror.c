@@ -262,32 +262,6 @@ static void faults_keep_same_offsets(void **state) {
 /* --- reasons ----------------------------------------------------------------
  */
 
-typedef struct small {
-  world *world;
-  owner owner;
-  tsh_mirror_flow flow;
-} small;
-
-/* Ten batches of ten records. */
-static void small_open(small *s) {
-  s->world = world_new();
-  for (int i = 0; i < 10; i++)
-    log_append(&s->world->source.logs[0],
-               make_batch(i * 10, 10, TSH_CODEC_NONE));
-  owner_open(&s->owner, 0, 0);
-  s->flow = flow_of(s->world, "0", 0);
-}
-
-static tsh_mirror_event *small_stop(small *s) {
-  assert_int_equal(tsh_mirror_start(s->owner.mirror, &s->flow, NULL), 0);
-  return next_stop(&s->owner);
-}
-
-static void small_close(small *s) {
-  owner_close(&s->owner);
-  world_free(s->world);
-}
-
 static void flipped_bits_stop_where_they_are(void **state) {
   (void)state;
   for (int whole = 0; whole < 2; whole++) {

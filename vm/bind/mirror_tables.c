@@ -143,6 +143,7 @@ static void read_producers(lua_State *L, int index, tsh_mirror_flow *flow) {
 }
 
 static void read_positions(lua_State *L, int index, tsh_mirror_flow *flow) {
+  flow->compacted = tsh_bind_opt_boolean(L, index, "compacted", false);
   flow->same = tsh_bind_opt_boolean(L, index, "same", false);
   flow->transactions = tsh_bind_opt_boolean(L, index, "transactions", false);
   flow->source_offset =
@@ -168,11 +169,23 @@ static void read_positions(lua_State *L, int index, tsh_mirror_flow *flow) {
 }
 
 void tsh_bind_read_flow(lua_State *L, int index, tsh_mirror_flow *flow) {
-  static const char *const names[] = {
-      "id",           "source",          "target",         "same",
-      "transactions", "producers",       "source_offset",  "target_offset",
-      "log_end",      "until_offset",    "producer_id",    "producer_epoch",
-      "sequence",     "max_batch_bytes", "no_producer_id", NULL};
+  static const char *const names[] = {"id",
+                                      "source",
+                                      "target",
+                                      "same",
+                                      "transactions",
+                                      "producers",
+                                      "source_offset",
+                                      "target_offset",
+                                      "log_end",
+                                      "until_offset",
+                                      "producer_id",
+                                      "producer_epoch",
+                                      "sequence",
+                                      "max_batch_bytes",
+                                      "no_producer_id",
+                                      "compacted",
+                                      NULL};
 
   tsh_bind_options(L, index, names);
   flow->id = text(L, index, "id");

@@ -10,6 +10,15 @@ local M = {}
 
 local KEEP_MS = 60000
 
+---@class mirror.topic_limits
+---@field batch_bytes integer 0: not known
+---@field compacted boolean
+---@field time? string "CreateTime" or "LogAppendTime"
+---@field before_ms? integer
+---@field after_ms? integer
+---@field in_sync? integer
+---@field settings table all of them, by name
+
 local function key_of(side, topic) return side .. "/" .. topic end
 
 local function ask(engine, side, topic)
@@ -26,6 +35,7 @@ local function ask(engine, side, topic)
   return {
     batch_bytes = integer "max.message.bytes" or 0,
     time = value "message.timestamp.type",
+    compacted = (value "cleanup.policy" or ""):find "compact" ~= nil,
     before_ms = integer "message.timestamp.before.max.ms",
     after_ms = integer "message.timestamp.after.max.ms",
     in_sync = integer "min.insync.replicas",
@@ -36,7 +46,7 @@ end
 --- Settings of a topic; without those that the cluster does not say, and why it
 -- said none. With `batch_bytes` 0 nothing is merged.
 ---@async
----@return { batch_bytes: integer, time?: string, before_ms?: integer, after_ms?: integer, in_sync?: integer, settings: table }
+---@return mirror.topic_limits
 function M.of(engine, side, topic)
   engine.limits = engine.limits or {}
   local key = key_of(side, topic)

@@ -88,4 +88,5 @@ void tsh_mirror__drop_queue(flow *flow) {
     tsh_mirror__entry_free(flow, dropped);
   }
   flow->tail = NULL;
+  flow->in_hole = false; /* a late resume finds none */
 }

@@ -39,16 +39,17 @@ int tsh_mirror__no_memory(flow *flow) {
 }
 
 /* Reading has come to `position`: what is pending takes note, or it counts as
- * done at once. */
+ * done at once. A hole stays what its owner is told of. */
 static void advance(flow *flow, int64_t position) {
+  entry *last = flow->last;
   flow->position = position;
-  if (flow->last != NULL) {
-    flow->last->source_next = position;
-    flow->last->epoch = flow->epoch_read;
-  } else {
+  if (last == NULL) {
     flow->acked_source = position;
     flow->acked_epoch = flow->epoch_read;
     tsh_mirror__touch(flow);
+  } else if (last->bytes != NULL || last->txn != NULL) {
+    last->source_next = position;
+    last->epoch = flow->epoch_read;
   }
 }
 
@@ -292,7 +293,7 @@ static int take_batch(flow *flow, chunk *chunk, const tsh_batch *batch) {
   if (!flow->spec.transactions)
     skips = tsh_aborted_skips(&flow->mirror->aborted, batch, &err);
   if (skips < 0)
-    return tsh_mirror__no_memory(flow);
+    return corrupt(flow, &err);
   if (next <= flow->position)
     return 0;
   if (until >= 0 && batch->base_offset >= until) {
@@ -314,6 +315,8 @@ static int take_batch(flow *flow, chunk *chunk, const tsh_batch *batch) {
     int status = take_data(flow, chunk, batch);
     if (status != 0 || flow->stop != NULL)
       return 1;
+  } else if (!skips && tsh_batch_check(batch, &err) != 0) {
+    return corrupt(flow, &err);
   }
   advance(flow, until >= 0 && next > until ? until : next);
   return 0;
@@ -355,14 +358,32 @@ static int load_aborted(flow *flow, tsh_fetched *fetched) {
   return 0;
 }
 
+/* The leader has more, and does not give it. */
+static void kept_back(flow *flow) {
+  tsh_err err;
+  tsh_err_set(&err, TSH_UNAVAILABLE, "mirror", 0,
+              "%s/%d goes on to offset %lld, but nothing came from %lld on (of "
+              "a tiered topic: its remote storage is slow)",
+              flow->spec.source.topic, (int)flow->spec.source.partition,
+              (long long)flow->source_end, (long long)flow->position);
+  err.retriable = true;
+  tsh_mirror__end(flow, TSH_MIRROR_LEADER, true, &err);
+}
+
 /* Nothing came although there should be something. The first partition of a
- * fetch gets at least a batch if there is one, so there is none: the cleaner
- * took all that was there. Any other may just have found the reply full. */
+ * fetch gets at least a batch if there is one at hand, so in a compacted log
+ * there is none: the cleaner took all that was there. In any other there is,
+ * but a broker that waits for remote storage says so in no other way. A later
+ * partition may just have found the reply full. */
 static void nothing_there(flow *flow, const tsh_fetched *fetched) {
-  if (fetched->records_size == 0) {
+  if (fetched->records_size == 0 && flow->spec.compacted) {
     int64_t until = flow->spec.until_offset;
     int64_t end = flow->source_end;
     advance(flow, until >= 0 && until < end ? until : end);
+    return;
+  }
+  if (fetched->records_size == 0) {
+    kept_back(flow);
     return;
   }
   tsh_err err;

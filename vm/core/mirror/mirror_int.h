@@ -244,6 +244,8 @@ struct txn {
   bool begun;       /* the coordinator knows of the open one */
   bool asking;      /* it is being told */
   bool known;       /* the leader has taken a batch of the open one */
+  bool owes;        /* its end was read, and has no place yet ... */
+  bool commit;      /* ... which it has then */
   int64_t since;    /* first offset of the open one that has landed, or -1 */
   size_t waiting;   /* batches queued */
   size_t ends;      /* queued or in flight */

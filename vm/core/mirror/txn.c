@@ -222,11 +222,11 @@ static void replied(void *user, const tsh_reply *reply) {
   bool was_end = asked->end;
   free(asked->body.iov_base);
   free(asked);
-  flow->asking--;
   if (was_end)
     ended(txn, reply);
   else
     begun(txn, reply);
+  flow->asking--; /* not before: none of this settles the flow */
   tsh_mirror__want_send(flow);
   tsh_mirror__settle(flow);
   tsh_mirror__pump_senders(mirror);
@@ -269,7 +269,7 @@ static int ask(txn *txn, bool end, tsh_err *err) {
 
 static void begin(txn *txn) {
   tsh_err err;
-  if (txn->begun || txn->asking || given_up(txn->flow))
+  if (txn->begun || txn->asking || txn->again != NULL || given_up(txn->flow))
     return;
   txn->asking = true;
   if (ask(txn, false, &err) != 0) {
@@ -375,22 +375,46 @@ static int verdict_of(const tsh_batch *batch) {
   return verdict;
 }
 
-/* A marker without a transaction of ours becomes part of a hole. */
-static int take_marker(flow *flow, const tsh_batch *batch) {
-  txn *txn = find(flow, batch->producer_id);
-  if (txn == NULL || !txn->reading)
-    return 1;
-  int verdict = verdict_of(batch);
-  if (verdict < 0) {
-    tsh_err err;
+/* The end of the transaction that is open where we read. */
+static int read_end(flow *flow, txn *txn, const tsh_batch *batch) {
+  tsh_err err;
+  int verdict = -1;
+  if (tsh_batch_check(batch, &err) == 0 && (verdict = verdict_of(batch)) < 0)
     tsh_err_set(&err, TSH_PROTOCOL, "mirror", 0,
                 "the marker at offset %lld was removed before it was copied: "
                 "nobody can say whether the transaction of producer %lld was "
                 "committed",
                 (long long)batch->base_offset, (long long)batch->producer_id);
-    tsh_mirror__end(flow, TSH_MIRROR_CORRUPT, true, &err);
-    return TSH_PROTOCOL;
+  txn->reading = false;
+  txn->owes = true;
+  txn->commit = verdict == COMMIT;
+  if (verdict >= 0)
+    return 0;
+  tsh_mirror__end(flow, TSH_MIRROR_CORRUPT, true, &err);
+  return TSH_PROTOCOL;
+}
+
+static txn *owing(const flow *flow) {
+  txn *at = flow->txns;
+  while (at != NULL && !at->owes)
+    at = at->next;
+  return at;
+}
+
+/* A marker without a transaction of ours becomes part of a hole. Those that lie
+ * side by side have landed in any order: where the place of one is taken and
+ * its transaction is open all the same, the end of another one lies there, in
+ * whose place it is put. */
+static int take_marker(flow *flow, const tsh_batch *batch, bool there) {
+  txn *txn = find(flow, batch->producer_id);
+  if (txn != NULL && txn->reading && batch->base_offset > txn->since) {
+    if (read_end(flow, txn, batch) != 0)
+      return TSH_PROTOCOL;
+  } else {
+    txn = owing(flow);
   }
+  if (txn == NULL || there)
+    return 1;
   int status = tsh_mirror__reach(flow, batch->base_offset);
   if (status != 0)
     return status;
@@ -399,8 +423,8 @@ static int take_marker(flow *flow, const tsh_batch *batch) {
     return tsh_mirror__no_memory(flow);
   marker->target = flow->next_target++;
   marker->txn = txn;
-  marker->commit = verdict == COMMIT;
-  txn->reading = false;
+  marker->commit = txn->commit;
+  txn->owes = false;
   txn->ends++;
   tsh_mirror__enqueue(flow, marker);
   return 1;
@@ -412,7 +436,7 @@ int tsh_mirror__txn_take(flow *flow, const tsh_batch *batch) {
   flow->reading_txn = tsh_batch_is(batch, TSH_BATCH_TRANSACTIONAL) &&
                       !tsh_batch_is(batch, TSH_BATCH_CONTROL);
   if (tsh_batch_is(batch, TSH_BATCH_CONTROL))
-    return there ? 1 : take_marker(flow, batch);
+    return take_marker(flow, batch, there);
   if (!flow->reading_txn || batch->count == 0 || there)
     return 0;
   flow->reading_as = find(flow, batch->producer_id);

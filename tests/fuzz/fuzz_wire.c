@@ -70,6 +70,30 @@ static void as_produce(int16_t version, const uint8_t *body, size_t size) {
   need(status == 0 || status == TSH_PROTOCOL);
 }
 
+/* The answers of proto_aside.c. */
+static void as_small(int16_t api_key, const uint8_t *body, size_t size) {
+  tsh_topic_walk walk;
+  tsh_log_end found;
+  tsh_txn_ended ended;
+  int16_t error;
+  int status = 0;
+  if (api_key == TSH_API_ADD_PARTITIONS_TO_TXN) {
+    status = tsh_txn_begin_decode(body, size, &error, NULL);
+  } else if (api_key == TSH_API_END_TXN) {
+    status = tsh_txn_end_decode(body, size, &ended, NULL);
+  } else if (api_key == TSH_API_LIST_OFFSETS) {
+    status = tsh_log_ends_open(&walk, body, size, NULL);
+    while (status == 0 &&
+           (status = tsh_log_ends_next(&walk, &found, NULL)) == 1) {
+      touch(found.topic.data, found.topic.size);
+      status = 0;
+      if (walk.topics == 0 && walk.parts == 0)
+        break;
+    }
+  }
+  need(status == 0 || status == TSH_PROTOCOL);
+}
+
 static const tsh_message *pick(uint8_t n) {
   size_t count = 0;
   while (tsh_message_at(count))
@@ -86,6 +110,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   need(body != NULL);
   memcpy(body, data + 3, size - 3);
   by_table(msg, version, data[2] & 1, body, size - 3);
+  as_small(msg->api_key, body, size - 3);
+  sum = sum + tsh_throttle_of(msg->api_key, version, body, size - 3);
   if (msg->api_key == TSH_API_FETCH && version >= 11 && version <= 13)
     as_fetch(version, body, size - 3);
   if (msg->api_key == TSH_API_PRODUCE && version >= 8)

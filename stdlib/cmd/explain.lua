@@ -19,7 +19,7 @@ local M = {
   options = {},
 }
 
---- "on_failure  on_failure  stop, ask, ...": one field of a word.
+--- "lasts  choice  a loan: ... [run]": one field of a word.
 local function field_line(field, width)
   local tail = ""
   if field.unbuilt then
@@ -28,6 +28,9 @@ local function field_line(field, width)
     tail = " (needed)"
   elseif field.default ~= nil and type(field.default) ~= "table" then
     tail = (" (default %s)"):format(tostring(field.default))
+  end
+  if field.values then
+    tail = ("%s [%s]"):format(tail, table.concat(field.values, ", "))
   end
   return ("  %-" .. width .. "s %-11s %s%s"):format(field.name, field.kind,
     field.desc, tail)
@@ -53,7 +56,9 @@ function M.word_page(name, field_name)
         lines[#lines + 1] = "  " .. field_line(inner, width)
       end
       for _, value in ipairs(field_name and field.values or {}) do
-        lines[#lines + 1] = ('    "%s"'):format(tostring(value))
+        local meaning = field.means and field.means[value] or ""
+        lines[#lines + 1] = ('    %-12s  %s'):format(
+          ('"%s"'):format(tostring(value)), meaning):gsub("%s+$", "")
       end
     end
   end

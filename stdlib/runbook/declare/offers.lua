@@ -158,8 +158,7 @@ local function taken(def, kind, line_of)
   for i, field in ipairs(lines) do
     local needed = field.default == nil and not field.optional
     lines[i] = line_of(setmetatable({ required = needed }, { __index = field }),
-      width) .. (field.values and " [" .. table.concat(field.values, ", ") .. "]"
-      or "")
+      width)
   end
   return lines
 end

@@ -170,16 +170,32 @@ M.words = {
         desc = "\"same\", { prefix = \"blue.\" } or a map of names" },
       { name = "offsets", kind = "choice", default = "auto",
         values = { "same", "mapped", "auto" }, phase = "run",
-        desc = "whether target offsets equal source offsets" },
+        desc = "whether target offsets equal source offsets",
+        means = {
+          same = "each record at its source's offset, transactions kept as such: "
+            .. "they land one after the other, in some three round trips each; "
+            .. "a partition that cannot be so stops",
+          mapped = "each at the target's next offset, committed records only; "
+            .. "the map says which is which",
+          auto = "same where the target is empty and gaps can be filled, else "
+            .. "mapped; `progress` says which and why",
+        } },
       { name = "configs", kind = "choice", default = "created",
         values = { "created", "followed" }, phase = "run",
-        desc = "settings of topics: copied when made, or followed after" },
+        desc = "settings of topics: copied when made, or followed after",
+        means = { created = "copied when the copy is made, then left alone",
+          followed = "changes on the writing side follow within seconds" } },
       { name = "defaults", kind = "choice", default = "target",
         values = { "target", "source" }, phase = "run",
-        desc = "whose hold on the copy where a topic sets nothing" },
+        desc = "whose hold on the copy where a topic sets nothing",
+        means = { target = "the target cluster's own defaults",
+          source = "the source cluster's, written into the copy" } },
       { name = "acls", kind = "choice", default = "none",
         values = { "none", "copied" }, phase = "run",
-        desc = "whether the source's ACLs are copied to the target" },
+        desc = "whether the source's ACLs are copied to the target",
+        means = { none = "they are somebody else's",
+          copied = "all of them, groups' and prefixes' too, topics under their "
+            .. "names there; what is missing is added, nothing taken away" } },
       { name = "start", kind = "choice", default = "earliest",
         values = { "earliest", "latest" }, phase = "run",
         desc = "copy from the earliest record on, or only what is written after "

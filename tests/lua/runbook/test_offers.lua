@@ -49,6 +49,14 @@ test("a field, by its name alone", function(t)
   t.equal(select(2, page:gsub("\n", "")), 2)
 end)
 
+test("what a choice may be, and what that means", function(t)
+  t.match(t.ok(explain.page "bridge"),
+    "\n  offsets +choice .*%(default auto%) %[same, mapped, auto%]")
+  t.match(t.ok(explain.page "bridge.offsets"),
+    '\n    "mapped" +each at the target\'s next offset, .*\n    "auto" +same where')
+  t.match(t.ok(explain.page "on_first_failure"), '\n    "cancel running"\n$')
+end)
+
 test("a word's page ends with what its things offer", function(t)
   local page = t.ok(explain.page "cluster")
   t.match(page, "\n  :reachable +Whether every broker")

@@ -25,6 +25,16 @@ function M.carries(policy, name)
     and not M.any(policy.except, name)
 end
 
+--- Of these names those of topics that belong to the bridge.
+---@param list string[]
+function M.carried(policy, list)
+  local carried = {}
+  for _, name in ipairs(list) do
+    if M.carries(policy, name) then carried[#carried + 1] = name end
+  end
+  return carried
+end
+
 --- The target's name of the source's topic `name`.
 ---@param names "same"|{ prefix: string }|table<string, string>
 function M.on_target(names, name)

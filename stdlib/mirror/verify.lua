@@ -225,10 +225,10 @@ local function not_copied(bridge, book)
   return missing
 end
 
---- What is to be compared: a range for each partition that has a leg.
+--- What is to be compared: a range for each partition of the bridge that has a leg.
 local function ranges_of(bridge, book, compacted, part, result)
   local ranges = {}
-  for _, name in ipairs(book:names()) do
+  for _, name in ipairs(names.carried(bridge, book:names())) do
     for _, number in ipairs(book:numbers(name)) do
       if book:leg(name, number) then
         context.progress("looking at %s/%d", name, number)

@@ -100,6 +100,22 @@ test("a partition stops at what cannot be copied, and says where", function(t)
   world:create(old, { { name = "apps.fine" } })
   world:append(old, world.records("apps.fine", 0, 0, 10))
   stops(t, world, road, "apps.fine/0", "topic_id")
+
+  -- What cannot go on keeps the bridge from being closed, until it is left out.
+  local done, why = road:closed():apply {}
+  t.fails("conflict", done, why)
+  t.match(why, "`except` in the bridge leaves out: .*has stopped: .*apps.gap/0")
+  world:create(old, { { name = "apps.last" } })
+  world:append(old, world.records("apps.last", 0, 0, 20))
+  local rest = world:bridge { topics = { "apps.*" }, except = names }
+  world:await("the last topic is copied", function()
+    local seen = t.ok(rest:lag { at_most = 0 })
+    return seen.ok and seen.partitions == 1
+  end)
+  local seen = t.ok(rest:same_records())
+  t.ok(seen.ok, seen.text)
+  t.match(seen.text, "20 records in 1 partitions are the same")
+  world:reach(rest:closed())
 end)
 
 local function cluster(at, what, dir)

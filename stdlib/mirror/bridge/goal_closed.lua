@@ -1,11 +1,13 @@
---- "The bridge is closed": everything copied, the engine ended, and the
--- bridge's topic says so. Undone, it is opened again and goes on where it
--- stopped.
+--- "The bridge is closed": everything copied that it carries, the engine ended,
+-- and the bridge's topic says so. Undone, it is opened again and goes on where it
+-- stopped. What cannot be copied to its end is left out by `except`.
 
 local goal = require "runbook.goal"
 local effect = require "base.effect"
+local err = require "base.err"
 local lazy = require "base.lazy"
 local answer = require "mirror.answer"
+local names = require "mirror.names"
 local stopping = lazy "mirror.bridge.stopping"
 local turning = lazy "mirror.bridge.turning"
 
@@ -26,11 +28,14 @@ local function apply(g)
   local bridge = g.bridge
   local book, why = bridge:ledger()
   if book == nil then return nil, why end
-  local topics = book and book.bridge and book:names()
+  local topics = book and book.bridge and names.carried(bridge, book:names())
     or answer.is_planning() and bridge.topics or nil
   local ok
   ok, why = turning.drain(bridge, topics)
-  if ok == nil then return nil, why end
+  if ok == nil then
+    return nil, err.wrap(why, "closing waits for all topics but those that `except` "
+      .. "in the bridge leaves out")
+  end
   return stopping.stop(bridge, "closed")
 end
 

@@ -3,6 +3,7 @@
 
 local sys = require "vm.sys"
 local task = require "vm.task"
+local forecast = require "mirror.bridge.forecast"
 local side = require "mirror.side"
 
 local test = ...
@@ -51,8 +52,13 @@ test("a fresh target gets the same offsets", function(t)
   })
   t.ok(not done[1].err, done[1].err)
   local road = world:bridge { topics = { "apps.*" } }
+  t.equal(t.ok(forecast.lines(road)), {
+    "offsets are kept on 4 of 4 new partitions",
+    "offsets below where the copy begins are filled, then deleted: apps.a/1 (1234)",
+  })
   world:reach(road:open())
   world:settle(road)
+  t.equal(t.ok(forecast.lines(road)), {}, "nothing is new")
   for partition = 0, 2 do world:must_be_same("apps.a", partition, true) end
   world:must_be_same("apps.empty", 0, true)
   forget_log_starts(t, world, road)
@@ -67,6 +73,8 @@ test("a fresh target gets the same offsets", function(t)
   t.note(records.text)
   t.match(road:status().text, "copies on")
   local rival = world:bridge { name = "rival", topics = { "apps.a" } }
+  t.match(t.ok(forecast.lines(rival))[1], "^offsets are mapped on: apps.a/0 %(the "
+    .. "target holds records at offsets 0 to 4999%), apps.a/1 %(.*1234 to 5099%)")
   local opened, why = rival:open():apply {}
   t.fails("conflict", opened, why)
   t.match(why, "apps.a on new belongs to bridge road")

@@ -6,6 +6,7 @@ local err = require "base.err"
 local lazy = require "base.lazy"
 local task = require "vm.task"
 local answer = require "mirror.answer"
+local forecast = lazy "mirror.bridge.forecast"
 local founding = lazy "mirror.bridge.founding"
 local loan = lazy "mirror.topic.loan"
 local stopping = lazy "mirror.bridge.stopping"
@@ -155,7 +156,10 @@ end
 local function plan(g)
   local ok, why = apply(g)
   if not ok then return nil, why end
-  return needs(g.bridge)
+  local lines
+  lines, why = forecast.lines(g.bridge)
+  if not lines then return nil, why end
+  return table.move(needs(g.bridge), 1, 2, #lines + 1, lines)
 end
 
 return {

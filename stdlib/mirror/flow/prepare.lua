@@ -10,12 +10,12 @@ local sys = require "vm.sys"
 local task = require "vm.task"
 local beginning = require "mirror.offsets.beginning"
 local halt = require "mirror.flow.halt"
+local kinds = require "mirror.offsets.kind"
 local ledger = require "mirror.topic.ledger"
 local transactions = require "mirror.flow.transactions"
 
 local M = {}
 
-local MAX_FILLER = 200000000 -- offsets below the log start: 25 s, 160 MB
 local MAX_HOLE = 1000000     -- markers for one hole: 13 s, 78 MB
 local FILLER_BATCH = 500000  -- records; 390 KB compressed
 local MARKER_BATCH = 500     -- markers in one request
@@ -26,27 +26,13 @@ local TOO_LARGE, OUT_OF_ORDER, DUPLICATE = 10, 45, 46
 --- Same or mapped, and why not same.
 ---@return "same"|"mapped"|nil kind, string|tranship.Halt? why
 local function kind_of(flow, source, target)
-  local policy = flow.engine.policy.offsets or "auto"
-  local why
-  if policy == "mapped" then
-    why = "asked for"
-  elseif target.stop > target.start then
-    why = ("the target holds records at offsets %d to %d")
-      :format(target.start, target.stop - 1)
-  elseif target.stop > source.start then
-    why = ("the target's next offset is %d, past where the copy begins, %d")
-      :format(target.stop, source.start)
-  elseif source.start - target.stop > MAX_FILLER then
-    why = ("the copy begins at offset %d, too far to fill")
-      :format(source.start)
-  else
-    return "same"
-  end
-  if policy == "same" then
+  local asked = flow.engine.policy.offsets
+  local is, why = kinds.of(asked, source.start, target)
+  if is == "mapped" and asked == "same" then
     return nil, halt.new("not_empty", { side = "to", from = target.start,
       to = target.stop }, "%s cannot keep its offsets: %s", flow.id, why)
   end
-  return "mapped", why
+  return is, why
 end
 
 --- Does the leg belong to a topic that was there on the target before this one,

@@ -167,9 +167,15 @@ end)
 
 test("the plan says what keeping offsets needs, and what is borrowed",
   function(t)
-    local now, real = context.get(), package.loaded["mirror.bridge.founding"]
+    local now, real = context.get(), {}
     local phase, perform = now.phase, now.perform
-    package.loaded["mirror.bridge.founding"] = { found = function() return true end }
+    for name, stand_in in pairs {
+      founding = { found = function() return true end },
+      forecast = { lines = function() return { "offsets are kept" } end },
+    } do
+      real[name] = package.loaded["mirror.bridge." .. name]
+      package.loaded["mirror.bridge." .. name] = stand_in
+    end
     now.phase, now.perform = "plan", function() return true end
     local home = { lacks = function() return false end }
     local function lines(offsets, never)
@@ -177,11 +183,14 @@ test("the plan says what keeping offsets needs, and what is borrowed",
         home = function() return home end, offsets = offsets, from = { name = "old" },
         to = { name = "new", never = never } } }, "\n")
     end
-    t.match(lines "auto", "WRITE on transactional ids .*tranship%.road%..*ALTER "
-      .. "on the cluster.*borrows.*producer%.id%.expiration%.ms.*ALTER_CONFIGS")
+    t.match(lines "auto", "^offsets are kept\n.*WRITE on transactional ids "
+      .. ".*tranship%.road%..*ALTER on the cluster.*borrows"
+      .. ".*producer%.id%.expiration%.ms.*ALTER_CONFIGS")
     t.equal(lines "mapped":find "transactional ids", nil)
     t.match(lines("auto", { "alter configs" }), "nothing is borrowed")
-    package.loaded["mirror.bridge.founding"] = real
+    for _, name in ipairs { "founding", "forecast" } do
+      package.loaded["mirror.bridge." .. name] = real[name]
+    end
     now.phase, now.perform = phase, perform
   end)
 

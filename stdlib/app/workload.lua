@@ -6,8 +6,8 @@ local context = require "base.context"
 local effect = require "base.effect"
 local err = require "base.err"
 local groups = require "base.lazy" "app.groups"
+local options = require "base.given"
 local question = require "base.question"
-local schema = require "base.schema"
 local size = require "base.lazy" "app.size"
 local task = require "vm.task"
 local units = require "base.units"
@@ -49,23 +49,6 @@ local OWN = { name = true, group = true, reads = true, writes = true }
 local function list_of(value)
   if value == nil then return nil end
   return type(value) == "table" and value or { value }
-end
-
---- Raises on an option that a reading or effect does not take.
-local function options(given, names, method)
-  given = given or {}
-  for name in pairs(given) do
-    local known = false
-    for _, allowed in ipairs(names) do known = known or allowed == name end
-    if not known then
-      err.raise {
-        kind = "invalid", origin = "workload", code = "E0107",
-        message = ("%s takes no '%s'; %s"):format(method, tostring(name),
-          schema.suggest(tostring(name), names)),
-      }
-    end
-  end
-  return given
 end
 
 --- A workload from the fields of its declaration. Pure.

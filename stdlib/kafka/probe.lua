@@ -1,6 +1,7 @@
 --- Whether a cluster can be reached, and what we may do there.
 
 local effect = require "base.effect"
+local given = require "base.given"
 local question = require "base.question"
 local sys = require "vm.sys"
 local task = require "vm.task"
@@ -93,7 +94,8 @@ end
 ---@param options? { certificates?: string }
 ---@return tranship.Answer?, tranship.Err?
 function M:reachable(options)
-  local long_ms = units.ms(options and options.certificates, LONG)
+  options = given(options, { "certificates" }, "reachable")
+  local long_ms = units.ms(options.certificates, LONG)
   return question.defer(self.name .. ": every broker is reachable", function()
     return effect.observe(self:_path "brokers", function() return look(self, long_ms) end)
   end)
@@ -228,7 +230,11 @@ function M:rights(words)
   for _, word in ipairs(words) do
     if not RIGHTS[word] then error(unknown_right(word), 2) end
   end
-  local list = table.move(words, 1, #words, 1, {})
+  local list, named = table.move(words, 1, #words, 1, {}), {}
+  for name, value in pairs(words) do
+    if type(name) == "string" then named[name] = value end
+  end
+  given(named, { "topics" }, "rights")
   return question.defer(("%s: may %s"):format(self.name,
     table.concat(list, ", ")), function()
     return effect.observe(self:_path "rights", function()

@@ -6,6 +6,7 @@
 local context = require "base.context"
 local effect = require "base.effect"
 local err = require "base.err"
+local given = require "base.given"
 local lazy = require "base.lazy"
 local question = require "base.question"
 local rates = require "mirror.engine.rates"
@@ -21,6 +22,7 @@ local record = lazy "mirror.topic.record"
 local renewal = lazy "mirror.bridge.renewal"
 local readings = lazy "mirror.bridge.readings"
 local side = lazy "mirror.side"
+local slices = lazy "mirror.verify.slices"
 local topic = lazy "mirror.topic"
 local turning = lazy "mirror.bridge.turning"
 local verify = lazy "mirror.verify"
@@ -236,33 +238,45 @@ end
 
 --- A question about the bridge; `options.steady` says how long it must hold.
 local function ask(self, title, options, read)
-  local steady = options and options.steady and answer.ms(options.steady)
+  local steady = options.steady and answer.ms(options.steady)
   return question.defer(("%s: %s"):format(self.name, title), function()
     context.live(self.name)
-    return renewal.again(self, function() return read(options or {}) end)
+    return renewal.again(self, function() return read(options) end)
   end, steady)
 end
 
 --- Records the copy is behind its writers, all partitions together.
 -- `road:lag { at_most = 100, steady = "2m" }`
 function M:lag(options)
-  return ask(self, "lag at most " .. tostring(options and options.at_most),
-    options, function(given) return readings.lag(self, given) end)
+  options = given(options, { "at_most", "steady" }, "lag")
+  local most = options.at_most
+  local is_bound = math.type(most) == "integer" and most >= 0
+  if not is_bound and (most ~= nil or context.get().phase == "declare") then
+    invalid("E0109", "%s:lag needs at_most = a number of records", self.name)
+  end
+  return ask(self, "lag at most " .. tostring(most), options,
+    function() return readings.lag(self, options) end)
 end
 
 --- Are all topics on both sides, shaped alike?
 function M:same_topics(options)
+  options = given(options, { "steady" }, "same_topics")
   return ask(self, "the same topics", options,
-    function(given) return readings.same_topics(self, given) end)
+    function() return readings.same_topics(self) end)
 end
 
 --- Is every record on both sides the same? Compares everything.
 -- `road:same_records { sample = "1%" }` compares a share of them, and says so.
 function M:same_records(options)
-  local sample = options and options.sample
+  options = given(options, { "sample", "steady" }, "same_records")
+  local sample = options.sample
+  if sample then
+    local share, why = slices.share(sample)
+    if not share then invalid("E0204", "%s:same_records: %s", self.name, why) end
+  end
   return ask(self, sample and ("the same records (a sample of %s)"):format(
-    tostring(sample)) or "the same records", options,
-    function(given) return verify.same_records(self, given) end)
+    sample) or "the same records", options,
+    function() return verify.same_records(self, options) end)
 end
 
 --- Have the writers of `topics` stopped? Over `options.still` (default 1s) no
@@ -271,8 +285,9 @@ end
 ---@param topics string|string[]
 function M:fence(topics, options)
   local list = names.list(topics)
-  local still = options and options.still and answer.ms(options.still)
-  return ask(self, "nobody writes " .. table.concat(list, ", "), nil, function()
+  options = given(options, { "still" }, "fence")
+  local still = options.still and answer.ms(options.still)
+  return ask(self, "nobody writes " .. table.concat(list, ", "), {}, function()
     local book, why = self:open_ledger()
     if not book then return nil, why end
     return turning.fence(self, book, list, still)
@@ -339,17 +354,20 @@ end
 
 --- Waits until what is in `topics` now has been copied.
 function M:drain(topics, options)
-  return turning.drain(self, topics, options)
+  return turning.drain(self, topics, given(options, { "within", "group" }, "drain"))
 end
 
 --- Carries groups' positions to `options.to`, each proven by content; patterns
 -- mean all such groups of the other cluster, less `options.except`.
 function M:carry_offsets(groups, options)
+  options = given(options, { "to", "except" }, "carry_offsets")
   return carry.carry(self, groups, options.to, options)
 end
 
 --- Makes `options.writer` the writing side of `topics`.
-function M:turn(topics, options) return turning.turn(self, topics, options) end
+function M:turn(topics, options)
+  return turning.turn(self, topics, given(options, { "writer", "still", "within" }, "turn"))
+end
 
 --- Who the engine is, by side. What stands alone is meant for the source.
 local function accounts(self, as)

@@ -112,6 +112,7 @@ local function fields_of(def)
   return fields
 end
 
+--- What the definition takes; nil when something of it was complained about.
 local function read_args(def, args, where)
   if not def.takes then return args end
   local fields = fields_of(def)
@@ -122,12 +123,14 @@ local function read_args(def, args, where)
         and field.required ~= false,
     }, { __index = field })
   end
-  local told = declaration.reporter(where)
-  return schema.read(wanted, by_name(fields, args),
+  local told, is_good = declaration.reporter(where), true
+  local read = schema.read(wanted, by_name(fields, args),
     ('"%s"'):format(def.title or def.name),
-    function(code, message, hint, at)
-      told(code, message, hint, at)
+    function(...)
+      is_good = false
+      told(...)
     end)
+  return is_good and read or nil
 end
 
 --- What the functions of a goal see as `g`: its arguments, read-only.
@@ -168,6 +171,7 @@ function M.make(def, args)
   local where = declaration.here()
   if type(args) ~= "table" or kinds.of(args) then args = { args } end
   local read = read_args(def, args, where)
+  if not read then return kinds.nothing end
   local title = M.fill(def.title or def.name, read)
   local subject = def.subject
   if type(subject) == "function" then subject = subject(read) end

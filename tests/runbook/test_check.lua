@@ -6,7 +6,7 @@ local problems = require "runbook.declare.problems"
 local sys = require "vm.sys"
 
 local FOLDER = "tests/runbook/check/"
-local CASES = { "words", "values", "steps", "order", "phases", "secrets",
+local CASES = { "words", "values", "calls", "steps", "order", "phases", "secrets",
   "strimzi_goals", "open_as", "unbuilt", "syntax", "good" }
 
 local function check(name)

@@ -67,8 +67,29 @@ local function weigh(value, why, ...)
   return value, why, ...
 end
 
+--- Does a call hold something that was complained about already?
+local function holds_nothing(...)
+  for _, value in ipairs(table.pack(...)) do
+    local items = type(value) == "table" and getmetatable(value) == nil and value
+      or { value }
+    for _, item in next, items do
+      if item == kinds.nothing then return true end
+    end
+  end
+  return false
+end
+
+--- A string error of a method that was given what it cannot use.
+local function note_misuse(where, name, text)
+  local inner = text:match "^%S+%.lua:%d+: ([^\n]*)"
+  declaration.problem("E0210", where, inner
+    and ("%s cannot be asked like this (%s)"):format(name, inner)
+    or text:match "^[^\n]*", inner
+    and ("`tranship explain %s` shows how"):format(name) or nil)
+end
+
 --- Calls a method in a declaration: whatever is wrong with it is noted there.
-local function declare(method, ...)
+local function declare(name, method, ...)
   local where = declaration.here()
   local results = table.pack(pcall(method, ...))
   if results[1] then
@@ -79,11 +100,12 @@ local function declare(method, ...)
     return table.unpack(results, 2, results.n)
   end
   local why = results[2]
+  if holds_nothing(...) then return kinds.nothing end
   if err.is(why) then
     declaration.problem(type(why.code) == "string" and why.code or "E0210",
       where, why.message)
   else
-    declaration.problem("E0210", where, tostring(why):match "^[^\n]*")
+    note_misuse(where, name, tostring(why))
   end
   return kinds.nothing
 end
@@ -96,7 +118,7 @@ local function guard(object, name, method)
       declaration.problem("E0105", nil, text, nil, { token = name })
       return kinds.nothing
     elseif context.get().phase == "declare" then
-      return declare(method, object, ...)
+      return declare(name, method, object, ...)
     end
     return weigh(method(object, ...))
   end

@@ -87,11 +87,13 @@ local function value_of(d, name, field, where)
     local value, from = secret_value(d, name, field, where, at)
     if value then return value, from end
   elseif d.given[name] ~= nil then
-    return schema.value(setmetatable({ name = name }, { __index = field }),
+    local value = schema.value(setmetatable({ name = name }, { __index = field }),
       from_text(field, d.given[name]), function(_, message, hint)
         d:problem("E0403", where, ("the value given for %s does not fit: %s")
           :format(name, message), hint, at)
       end)
+    if value == nil then value = stand_in(name, field) end
+    return value
   elseif field.default ~= nil then
     return field.default
   elseif field.kind == "flag" then
@@ -191,8 +193,9 @@ function M.gather(pairs_given, file)
     local text, why = require "vm.sys".read_file(file)
     local decoded
     if text then decoded, why = require "vm.json".decode(text) end
-    if type(decoded) ~= "table" then
-      problem("E0406", file, "parameters cannot be read: " .. tostring(why),
+    if type(decoded) ~= "table" or #decoded > 0 then
+      problem("E0406", file, "parameters cannot be read: "
+        .. tostring(why or "this is no object"),
         "the file holds one JSON object: { \"max_lag\": 100 }")
     else
       given = decoded

@@ -62,6 +62,19 @@ test("values that do not fit, and names that are not there", function(t)
   t.match(text, "%-p mx_lag.-did you mean 'max_lag'")
 end)
 
+test("a value that does not fit is complained about once, and stood in for", function(t)
+  local text = [[
+runbook "example" {}
+local p = params { old = a.text {}, most = a.count { default = 5 } }
+local old = cluster "old" { bootstrap = p.old }
+local app = workload "app" { group = "g", reads = "x", process = { "true" } }
+step "x" { verify = app:lag { at_most = p.most } }
+]]
+  local _, problems = load.book("x.lua", { sources = { ["x.lua"] = text },
+    params = { old = 7, most = "abc" } })
+  t.equal(codes_of(problems), { "E0403", "E0403" })
+end)
+
 test("secrets: by reference, opaque, kept with their reference", function(t)
   local book = assert(try { change = "CHG1" })
   local admin = book.params.admin
@@ -84,6 +97,9 @@ test("-p and --params are gathered", function(t)
   assert(sys.write_file(path, "[1"))
   local _, problems = params.gather({ "nonsense" }, path)
   t.equal(codes_of(problems), { "E0406", "E0406" })
+  assert(sys.write_file(path, "[1]"))
+  _, problems = params.gather({}, path)
+  t.match(problems[1].message, "this is no object")
   assert(sys.remove(path))
 end)
 

@@ -137,6 +137,18 @@ local function declare(d)
   end)
 end
 
+--- What is wrong with a text that no editor of UTF-8 wrote, if that is so.
+local function not_utf8(path, text)
+  local _, at = utf8.len(text)
+  if not at then return nil end
+  local above = text:sub(1, at - 1)
+  local _, lines = above:gsub("\n", "")
+  return { code = "E0115", severity = "error", file = path, line = lines + 1,
+    col = #above:match "[^\n]*$" + 1,
+    message = ("the runbook cannot be read: the byte 0x%02x is no UTF-8"):format(
+      text:byte(at)), hint = "save the file as UTF-8" }
+end
+
 local function new_declaration(path, text, options)
   local d = declaration.new {
     file = path, sources = { [path] = text }, given = options.params,
@@ -226,6 +238,9 @@ function M.book(path, options)
       message = "the runbook cannot be read: "
         .. (err.is(why) and why.message or tostring(why)) } }
   end
+  text = text:gsub("^\xEF\xBB\xBF", "") -- a mark that some editors begin with
+  local broken = not_utf8(path, text)
+  if broken then return nil, { broken } end
   local second <close> = not options.once
     and declare_again(path, text, options) or nil
   local d = new_declaration(path, text, options)

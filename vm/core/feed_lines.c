@@ -148,10 +148,11 @@ int tsh_feed_lines(tsh_feed **out, tsh_loop *loop, int fd, tsh_err *err) {
   l->feed.resume = lines_resume;
   l->poll.data = l->again.data = l;
   tsh_buf_init(&l->partial, LONGEST_LINE);
-  if (l->is_file)
+  rc = l->is_file ? UV_EPERM : uv_poll_init(uv, &l->poll, l->fd);
+  if (rc == UV_EPERM) { /* also /dev/null: what no poll takes is like a file */
+    l->is_file = true;
     rc = uv_async_init(uv, &l->again, file_turn);
-  else
-    rc = uv_poll_init(uv, &l->poll, l->fd);
+  }
   if (rc != 0) {
     rc = tsh_err_errno(err, -rc, "read lines");
     close(l->fd);

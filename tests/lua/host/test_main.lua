@@ -95,7 +95,7 @@ test("standard input comes line by line, from a pipe and from a file", function(
     local lines <close> = require "vm.sys".stdin_lines()
     local n, last = 0, nil
     for line in function() return lines:next() end do n, last = n + 1, line end
-    require "vm.sys".out(n .. " " .. last .. "\n")
+    require "vm.sys".out(n .. " " .. tostring(last) .. "\n")
   ]]
   local folder = t.ok(sys.temporary_folder "tranship-test")
   local path, data = folder .. "/script.lua", folder .. "/data"
@@ -107,6 +107,7 @@ test("standard input comes line by line, from a pipe and from a file", function(
     options.args = args
     t.equal(sys.run(options).stdout, "3001 the last\n")
   end
+  t.equal(sys.run({ args = args, stdin = "null" }).stdout, "0 nil\n")
   sys.remove(path)
   sys.remove(data)
   sys.remove(folder)

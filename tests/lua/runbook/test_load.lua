@@ -204,3 +204,13 @@ test("a script's own mistakes while running are its own", function(t)
   t.equal({ ok, why.kind }, { false, "script" })
   t.match(why.message, "^x/bus.lua:7: ")
 end)
+
+test("a text is UTF-8, with or without an editor's mark", function(t)
+  local text = HEAD .. 'step "1" { verify = look }\n'
+  t.ok(load.book("x.lua", { sources = { ["x.lua"] = "\xEF\xBB\xBF" .. text } }))
+  local book, problems = load.book("x.lua",
+    { sources = { ["x.lua"] = text .. "-- gr\xFC\xDFe\n" } })
+  t.equal(book, nil)
+  t.match(require "runbook.declare.problems".text(problems),
+    "^x%.lua:8:6 error E0115 .*the byte 0xfc is no UTF%-8; save the file as UTF%-8")
+end)

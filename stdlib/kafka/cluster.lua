@@ -6,7 +6,10 @@
 local context = require "base.context"
 local err = require "base.err"
 local outgoing = require "base.outgoing"
+local units = require "base.units"
 local kafka = require "vm.kafka"
+local log = require "vm.log"
+local sys = require "vm.sys"
 local task = require "vm.task"
 local login = require "kafka.login"
 
@@ -23,6 +26,7 @@ end
 
 local CALLS_AT_ONCE = 8
 local TIMEOUT_MS = 15000
+local LATE_MS = 2000 -- until it is said that no connection is taken
 
 --- Phases that only read: nothing hands out a writing client there.
 local READS_ONLY = { declare = true, check = true, plan = true }
@@ -148,6 +152,20 @@ local function wrong_id(self, format, ...)
     message = "wrong cluster id: " .. self.name .. format:format(...) }
 end
 
+--- Says early that none of the addresses takes a connection. Brokers may be
+-- starting: they are asked all the same, until the time is over.
+local function say_late(self)
+  task.sleep(LATE_MS)
+  local said
+  for host, port in self.bootstrap:gmatch "([^,%s%[%]]+)%]?:(%d+)" do
+    local there, why = sys.probe_tcp(host, math.tointeger(port), LATE_MS)
+    if there then return end
+    said = why.message
+  end
+  log.warn(("%s does not answer yet (%s); it is asked for %s"):format(
+    tostring(self), said, units.show_duration(self._timeout_ms)))
+end
+
 --- The id the cluster answers with, held against the declared one, and against
 -- the one its resource knows: once.
 local function meet(self)
@@ -157,6 +175,7 @@ local function meet(self)
   local client
   client, why = client_of(self, "read")
   if not client then return nil, err.wrap(why, tostring(self)) end
+  local late <close> = task.spawn(say_late, self) -- luacheck: ignore
   local seen
   seen, why = client:cluster()
   if not seen then return nil, err.wrap(why, tostring(self)) end

@@ -67,6 +67,9 @@ end
 
 local function ended(planned, why, overlay)
   local text = type(why) == "table" and why.message or tostring(why)
+  if type(why) == "table" and why.cause then
+    text = ("%s: %s"):format(text, tostring(why.cause))
+  end
   if type(why) == "table" and why.kind == "unknown" then
     planned.status, planned.because = "depends", text
   elseif type(why) == "table" and why.kind == "timeout" then

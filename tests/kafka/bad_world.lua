@@ -38,8 +38,10 @@ local function case(name, fn) cases[#cases + 1] = { name = name, fn = fn } end
 local function unreachable(t, stage)
   local one = bad.new(t, { dir = stage.dir, state = stage.dir .. "/state-apart", new = stage.new },
     "unreachable", 'step "1" { ensure = new:topic { "never.a" } }',
-    { old = 'bootstrap = "127.0.0.1:1"' })
-  one:refused(one:run(), "cluster old %(127.0.0.1:1%)", "Connection refused", "tranship plan")
+    { old = 'bootstrap = "127.0.0.1:1"', new = 'bootstrap = "127.0.0.1:2"' })
+  one:refused(one:run(), "cluster old %(127.0.0.1:1%) does not answer yet %(.-refused",
+    "cluster old %(127.0.0.1:1%): kafka: .-Connection refused.-; "
+    .. "cluster new %(127.0.0.1:2%): kafka: .-Connection refused", "tranship plan")
 end
 
 case("other-cluster", function(new, stage)

@@ -4,6 +4,7 @@
 
 local err = require "base.err"
 local sys = require "vm.sys"
+local task = require "vm.task"
 local archive = require "runbook.record.archive"
 local journal = require "runbook.record.journal"
 local runs = require "runbook.record.runs"
@@ -12,26 +13,43 @@ local version = require "runbook.record.version"
 
 local M = {}
 
---- Ids of the clusters, as they answer now; of one that is yet to be built, none.
----@async
----@return table<string, string>? ids, tranship.Err? err
-function M.cluster_ids(session, book)
-  local ids = {}
+--- Everything that a book is about and that has an id, by the name of its id.
+local function with_ids(book)
+  local list = {}
   for _, cluster in ipairs(book.clusters or {}) do
     if type(cluster.id) == "function" then
-      local id, why = session:reading(nil, cluster.id, cluster)
-      if not id and not (cluster.strimzi and why.kind == "not found") then
-        return nil, why
-      end
-      ids[cluster.name] = id
+      list[#list + 1] = { name = cluster.name, thing = cluster }
     end
   end
   for _, kube in ipairs(book.kubernetes or {}) do
-    local id, why = session:reading(nil, kube.id, kube)
-    if not id then return nil, why end
-    ids["kubernetes " .. kube.name] = id
+    list[#list + 1] = { name = "kubernetes " .. kube.name, thing = kube }
   end
-  return ids
+  return list
+end
+
+--- Ids of the clusters, as they answer now; of one that is yet to be built, none.
+-- They are asked side by side, and all that do not answer are named.
+---@async
+---@return table<string, string>? ids, tranship.Err? err
+function M.cluster_ids(session, book)
+  local ids, calls, refused = {}, {}, {}
+  for at, one in ipairs(with_ids(book)) do
+    calls[at] = function()
+      local id, why = session:reading(nil, one.thing.id, one.thing)
+      local is_to_be = not id and one.thing.strimzi and why.kind == "not found"
+      ids[one.name], refused[at] = id, not id and not is_to_be and why or false
+      return true
+    end
+  end
+  local done, why = task.together(calls)
+  if not done then return nil, why end
+  local first, said = nil, {}
+  for _, one in ipairs(refused) do
+    if one then first, said[#said + 1] = first or one, tostring(one) end
+  end
+  if #said < 2 then return not first and ids or nil, first end
+  return nil, err.new { kind = first.kind, retriable = first.retriable,
+    message = table.concat(said, "; ") }
 end
 
 local function groups_of(workload)

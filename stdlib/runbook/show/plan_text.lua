@@ -98,13 +98,24 @@ function M.step(step)
   return lines
 end
 
+-- "3 steps, 2 of them change something, 1 cannot be planned".
+local function sum(plan)
+  local parts, problems = { require "base.text".count(#plan.steps, "step") }, #M.problems(plan)
+  if plan.changes > 0 then
+    parts[2] = ("%d of them %s something"):format(plan.changes,
+      plan.changes == 1 and "changes" or "change")
+  elseif problems == 0 then
+    parts[2] = "nothing to change"
+  end
+  if problems > 0 then parts[#parts + 1] = problems .. " cannot be planned" end
+  return table.concat(parts, ", ")
+end
+
 --- The whole plan as text.
 ---@return string
 function M.text(plan)
-  local lines = { ("%s%s: %d steps, %s"):format(plan.runbook,
-    plan.version and " " .. plan.version or "", #plan.steps,
-    plan.changes == 0 and "nothing to change"
-      or ("%d of them change something"):format(plan.changes)), "" }
+  local lines = { ("%s%s: %s"):format(plan.runbook,
+    plan.version and " " .. plan.version or "", sum(plan)), "" }
   local group
   for _, step in ipairs(plan.steps) do
     if step.group ~= group then

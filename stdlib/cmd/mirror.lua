@@ -64,7 +64,7 @@ local function open_bridge(spec, again)
   end })
   local ok, why = founding.adopt(road, spec, again)
   if not ok then return nil, why end
-  if sys.stat(place.path(spec.name, "json")) then return true end
+  if not again and sys.stat(place.path(spec.name, "json")) then return true end
   return place.write_config(spec)
 end
 

@@ -27,6 +27,7 @@ has(require "mirror.flow.said")
 M.copied_records, M.copied_bytes = 0, 0 -- until there are some
 
 local BACKOFF_MS = { first = 50, most = 5000 }
+local WORTH_A_WARNING_MS = 1000 -- what is made just now is not there at once
 
 --- A leader of the source wrote what was copied last, and whoever copied it saw
 -- that: what it knew of leaders is known here from the beginning.
@@ -178,7 +179,8 @@ function M:run()
       self.backoff = math.min(ms * 2, BACKOFF_MS.most)
       local reason
       why, reason = waits.explained(self, why)
-      log.warn(("%s: %s; again in %d ms"):format(self.id, tostring(why), ms))
+      local tell = ms < WORTH_A_WARNING_MS and log.info or log.warn
+      tell(("%s: %s; again in %d ms"):format(self.id, tostring(why), ms))
       self.engine.counts.retries = self.engine.counts.retries + 1
       self:say("waiting", tostring(why), reason)
       wait(self, ms)

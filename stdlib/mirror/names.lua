@@ -35,6 +35,13 @@ function M.carried(policy, list)
   return carried
 end
 
+--- What is said of patterns that match no topic of the cluster `source`.
+---@param policy { topics: string[] }
+function M.match_nothing(policy, source)
+  return ("no topic of %s matches %s; in patterns only * is special"):format(source,
+    table.concat(policy.topics, ", "))
+end
+
 --- The target's name of the source's topic `name`.
 ---@param names "same"|{ prefix: string }|table<string, string>
 function M.on_target(names, name)

@@ -4,6 +4,7 @@
 -- them); mirror.verify.difference compares them.
 
 local err = require "base.err"
+local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
 local context = require "base.context"
@@ -256,7 +257,7 @@ end
 local function seen_of(result)
   return {
     records = result.records, partitions = result.partitions,
-    differences = result.differences, problems = result.problems,
+    differences = json.array(result.differences), problems = json.array(result.problems),
     removed = #result.removed > 0 and result.removed or nil,
     left_out = #result.left_out > 0 and result.left_out or nil,
     sample = result.sample, at = sys.time(),

@@ -113,6 +113,20 @@ test("a bridge that nobody opened: opened, copied, told, stopped", function(t)
   end
   t.equal({ said.phase, said.records, said.lag }, { "ended", 6000, 0 })
 
+  -- A pattern that matches nothing is not "caught up"; one cluster is not two.
+  local function odd(name, to, topics)
+    return t.ok(sys.run { stdin = "null", args = { sys.executable(), "mirror", name,
+      "--from", old.bootstrap, "--to", to, "--state", world.state, "--topics", topics,
+      "--once", "--metrics", "off" } })
+  end
+  local ended = odd("regex", new.bootstrap, ".*")
+  t.equal(ended.code, 1, ended.stderr)
+  t.match(ended.stderr, "no topic of from matches %.%*; in patterns only %* is special")
+  ended = odd("itself", old.bootstrap, "other")
+  t.equal(ended.code, 4, ended.stderr)
+  t.match(ended.stderr, "from a cluster to itself: cluster from %(.- and cluster to %(.- are both ")
+  t.equal(world:ends(old, "other", 0).stop, 10)
+
   -- Again: what is described otherwise is refused, and changes nothing.
   done = run(t, world, "--topics", "*", "--offsets", "mapped", "--once")
   t.equal(done.code, 4, done.stderr)

@@ -143,6 +143,15 @@ test("a whole cluster's groups are carried, and shadowed back", function(t)
   t.match(answer.text, "elsewhere %(it has no position in the bridge's topics")
   t.ok(#answer.seen.certificates >= 5, #answer.seen.certificates)
 
+  -- A group that was named is not passed over, also beside a pattern.
+  for _, named in ipairs { { "elsewhere", "laging" }, { "ahead*", "elsewhere", "laging" } } do
+    named.to = new
+    answer = t.ok(road:carried(named):check {})
+    t.equal({ answer.ok, answer.text }, { false,
+      "group elsewhere: it has no position in the bridge's topics, "
+      .. "group laging: it has no position in the bridge's topics" })
+  end
+
   -- They work on; the side they came from is kept up.
   alter(world, new, "lagging", { { topic = "apps.a", partition = 0, offset = 333 } })
   alter(world, new, "ahead/of it", { { topic = "apps.a", partition = 1, offset = 20 } })

@@ -72,6 +72,9 @@ test("a fresh target gets the same offsets", function(t)
   t.ok(records.ok, records.text)
   t.note(records.text)
   t.match(road:status().text, "copies on")
+  topics = t.ok(world:bridge { name = "regex", topics = { ".*" } }:same_topics())
+  t.equal({ topics.ok, topics.text }, { false,
+    "no topic of old matches .*; in patterns only * is special" })
   local rival = world:bridge { name = "rival", topics = { "apps.a" } }
   t.match(t.ok(forecast.lines(rival))[1], "^offsets are mapped on: apps.a/0 %(the "
     .. "target holds records at offsets 0 to 4999%), apps.a/1 %(.*1234 to 5099%)")

@@ -21,6 +21,7 @@ local M = {}
 
 local FOUNDER_MS = 10000 -- from the topic's creation to its first record
 local LOOK_MS = 200
+local NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA" -- of brokers before 2.8
 
 --- Partition counts of all topics the bridge carries.
 function M.carried(bridge)
@@ -174,13 +175,17 @@ end
 local function write_record(bridge)
   local again, why = made_again(bridge)
   if not again then return nil, why end
+  local shapes
+  shapes, why = M.carried(bridge)
+  if not shapes then return nil, why end
   local args = policy_of(bridge)
   args.again = again
   return effect.perform {
     primitive = "bridge.open", resume = "set", target = "bridge/" .. bridge.name,
-    summary = ("open bridge %s from %s to %s: %s, offsets %s%s%s%s"):format(
+    summary = ("open bridge %s from %s to %s: %s%s, offsets %s%s%s%s"):format(
       bridge.name, bridge.from.name, bridge.to.name,
-      table.concat(bridge.topics, ", "), bridge.offsets,
+      table.concat(bridge.topics, ", "), next(shapes) and ""
+      or " (which match no topic now)", bridge.offsets,
       bridge.start == "latest" and ", only what is written from then on" or "",
       rates.told(bridge.rate), told_again(again)),
     args = args, before = "closed",
@@ -200,6 +205,52 @@ local function must_be_free(bridge)
   return neighbours.must_be_free(bridge, shapes)
 end
 
+--- What only one cluster has: addresses of brokers, and ids of topics, which are
+-- the same through every listener.
+local function marks_of(cluster)
+  local client = cluster:client "read"
+  local told, why = client:cluster()
+  if not told then return nil, why end
+  local topics
+  topics, why = client:topics()
+  if not topics then return nil, why end
+  local marks = {}
+  for _, broker in ipairs(told.brokers) do
+    marks[("broker %s:%d"):format(broker.host, broker.port)] = true
+  end
+  for _, one in ipairs(topics) do
+    if one.id and one.id ~= NO_TOPIC_ID then
+      marks[("topic %s with id %s"):format(one.name, one.id)] = true
+    end
+  end
+  return marks
+end
+
+--- Copied onto itself, a topic would grow for ever. The id alone does not tell:
+-- clusters are formatted with one that was copied along, too.
+local function must_be_two(bridge)
+  local ids, marks = {}, {}
+  for _, at in ipairs { "from", "to" } do
+    local why
+    ids[at], why = bridge:cluster(at):id()
+    if not ids[at] then return nil, why end
+  end
+  if ids.from ~= ids.to then return true end
+  for _, at in ipairs { "from", "to" } do
+    local why
+    marks[at], why = marks_of(bridge:cluster(at))
+    if not marks[at] then return nil, why end
+  end
+  for mark in pairs(marks.from) do
+    if marks.to[mark] then
+      return nil, err.new { kind = "conflict", origin = "bridge",
+        message = ("bridge %s would lead from a cluster to itself: %s and %s are both %s, with %s")
+          :format(bridge.name, tostring(bridge.from), tostring(bridge.to), ids.to, mark) }
+    end
+  end
+  return true
+end
+
 --- A flow that is taken over must have stopped before anything begins.
 local function must_be_ours_alone(bridge)
   local flow = bridge.mirrormaker2
@@ -214,7 +265,9 @@ end
 ---@async
 ---@param bridge tranship.Bridge
 function M.found(bridge)
-  local ok, why = must_be_free(bridge)
+  local ok, why = must_be_two(bridge)
+  if not ok then return nil, why end
+  ok, why = must_be_free(bridge)
   if not ok then return nil, why end
   ok, why = operators.must_not_fight(bridge)
   if not ok then return nil, why end

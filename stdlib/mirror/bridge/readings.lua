@@ -164,6 +164,9 @@ function M.same_topics(bridge)
       end
     end
   end
+  if #here + #problems == 0 then
+    problems[1] = names.match_nothing(bridge, bridge.from.name)
+  end
   local mine, theirs
   mine, why = settings.described(bridge.from:client "read", here)
   if not mine then return nil, why end

@@ -42,6 +42,10 @@ end
 ---@async
 function M.watch(engine)
   engine.looked:wait()
+  if engine.nothing then
+    return nil, err.new { kind = "not found", origin = "bridge",
+      message = engine.nothing }
+  end
   local flows, goals = {}, {}
   for id, one in pairs(engine.flows) do flows[id] = one end
   local over, stopped

@@ -77,7 +77,7 @@ function M.read_config(path, given)
   if not text then return nil, why end
   local spec
   spec, why = json.decode(text)
-  if not spec then return nil, why end
+  if not spec then return nil, err.wrap(why, path) end
   if spec.format ~= FORMAT then
     return nil, err.new { kind = "invalid", origin = "bridge",
       message = ("%s has format %s; this build reads %d"):format(path,

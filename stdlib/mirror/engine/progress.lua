@@ -60,7 +60,8 @@ function M.line(bridge, now, before, with_topics)
     lag = now.total.lag, eta_seconds = eta and (eta + 999) // 1000,
     memory_bytes = usage.memory, memory_limit_bytes = usage.memory_limit,
     connections = usage.connections, throttled_ms = throttled_ms(now, before),
-    partitions = now.total.states, trouble = snapshot.trouble(now),
+    partitions = now.total.states,
+    trouble = now.phase ~= "ended" and snapshot.trouble(now) or nil,
     topics = with_topics and by_topic(now) or nil,
   }
 end

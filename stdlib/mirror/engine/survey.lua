@@ -73,13 +73,17 @@ function M.look(engine)
   local to
   to, why = engine.sides.to:describe()
   if not to then return nil, why end
+  local nothing = names.match_nothing(engine.policy, engine.sides.from.name)
   for name, shape in pairs(from) do
     if names.carries(engine.policy, name) then
+      nothing = nil
       local ok, problem = attend(engine, name, shape,
         to[engine:on_target(name)])
       if not ok then log.warn(("%s: %s"):format(name, tostring(problem))) end
     end
   end
+  if nothing and not engine.nothing and not engine.spec.once then log.warn(nothing) end
+  engine.nothing = nothing
   watch.look(engine)
   return true
 end

@@ -38,7 +38,8 @@ local function place(bridge, book, moves, to, refused)
   return moving.place(bridge, bridge:topic().ledger, moves, to, refused)
 end
 
---- Proven moves of all groups, and what is wrong with the others, as lines.
+--- Proven moves of all groups, what is wrong with the others, as lines, and all
+-- moves there are.
 local function prove_all(bridge, book, chosen, to)
   local moves, why = moving.gather(bridge, chosen, to)
   if not moves then return nil, why end
@@ -51,7 +52,7 @@ local function prove_all(bridge, book, chosen, to)
   proven, why = moving.prove(bridge, place(bridge, book, moves, to, refused),
     to, refused)
   if not proven then return nil, why end
-  return proven, problems
+  return proven, problems, moves
 end
 
 local function commit(to, move, planned)
@@ -206,24 +207,37 @@ function M.carry(bridge, wanted, to, options)
   return carried
 end
 
---- What of the proven moves does not stand where it must; groups without any.
-local function compare(proven, chosen, problems, left_out)
-  local certificates, has = {}, {}
+--- What of the proven moves does not stand where it must.
+local function compare(proven, problems)
+  local certificates = {}
   for index, move in ipairs(proven) do
-    certificates[index], has[move.group] = move.certificate, true
+    certificates[index] = move.certificate
     if move.standing ~= move.there.offset then
       problems[#problems + 1] = ("%s %s/%d: %s, not %d"):format(move.group,
         move.there.topic, move.partition, tostring(move.standing
         or "not committed"), move.there.offset)
     end
   end
+  return certificates
+end
+
+--- Groups that have nothing to carry are left out; of one that was named, and not
+-- only matched by a pattern, that is a problem.
+local function without_moves(moves, chosen, wanted, problems, left_out)
+  local has, named = {}, {}
+  for _, move in ipairs(moves) do has[move.group] = true end
+  for _, name in ipairs(names.list(wanted)) do named[name] = true end
   for _, group in ipairs(chosen) do
     if not has[group] then
       left_out[#left_out + 1] = { group = group,
         why = "it has no position in the bridge's topics" }
     end
   end
-  return certificates
+  for _, one in ipairs(left_out) do
+    if named[one.group] then
+      problems[#problems + 1] = ("group %s: %s"):format(one.group, one.why)
+    end
+  end
 end
 
 local function text_of(to, certificates, problems, left_out)
@@ -247,12 +261,14 @@ function M.is_carried(bridge, wanted, to, options)
   if book == nil then return nil, why end
   local proven, problems = {}, {}
   if book and book.bridge then
-    proven, problems = prove_all(bridge, book, chosen, to)
+    local moves
+    proven, problems, moves = prove_all(bridge, book, chosen, to)
     if not proven then return nil, problems end
+    without_moves(moves, chosen, wanted, problems, left_out)
   elseif #chosen > 0 then
     problems[1] = "the bridge is not open"
   end
-  local certificates = compare(proven, chosen, problems, left_out)
+  local certificates = compare(proven, problems)
   return {
     ok = #problems == 0, want = "every position carried",
     seen = { positions = #certificates, problems = problems,

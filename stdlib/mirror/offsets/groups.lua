@@ -24,9 +24,11 @@ local WHY_NOT = {
 
 local function is_consumer(kind) return kind == "" or kind == "consumer" end
 
+local function is_pattern(name) return name:find("*", 1, true) ~= nil end
+
 local function any_pattern(list)
   for _, name in ipairs(list) do
-    if name:find("*", 1, true) then return true end
+    if is_pattern(name) then return true end
   end
   return false
 end
@@ -41,8 +43,9 @@ function M.choose(bridge, wanted, from, except)
   if not any_pattern(list) then return list, {} end
   local all, why = bridge:wire(bridge:side_of(from)):groups()
   if not all then return nil, why end
-  local chosen, left_out = {}, {}
+  local chosen, left_out, known = {}, {}, {}
   for _, one in ipairs(all) do
+    known[one.group] = true
     if names.any(list, one.group) and not names.any(except, one.group) then
       if is_consumer(one.protocol_type) then
         chosen[#chosen + 1] = one.group
@@ -52,6 +55,9 @@ function M.choose(bridge, wanted, from, except)
             :format(one.protocol_type) }
       end
     end
+  end
+  for _, name in ipairs(list) do
+    if not known[name] and not is_pattern(name) then chosen[#chosen + 1] = name end
   end
   return chosen, left_out
 end

@@ -51,13 +51,11 @@ tranship COMMAND --help says more; tranship --version.]]
 end
 
 local function nearest(name)
-  for _, command in ipairs(commands) do
-    if command[1]:sub(1, #name) == name or name:sub(1, 3) ==
-      command[1]:sub(1, 3) then
-      return "; did you mean " .. command[1] .. "?"
-    end
-  end
-  return "; tranship --help lists them"
+  local names = {}
+  for i, command in ipairs(commands) do names[i] = command[1] end
+  local near = require "base.text".nearest(name, names)
+  return near and ("; did you mean %s?"):format(near)
+    or "; tranship --help lists them"
 end
 
 local function is_command(name)
@@ -102,7 +100,11 @@ local function run_file(words)
 end
 
 local special = {
-  ["--help"] = help, ["-h"] = help, help = help,
+  ["--help"] = help, ["-h"] = help,
+  help = function(words)
+    if words[1] then return run_command(words[1], { "--help" }) end
+    return help()
+  end,
   ["--version"] = function()
     sys.out("tranship " .. require("vm.host").version .. "\n")
     return 0

@@ -3,6 +3,7 @@
 
 local flags = require "base.options"
 local sys = require "vm.sys"
+local units = require "base.units"
 
 local EXIT_OK, EXIT_FAILED, EXIT_WRONG = 0, 1, 3
 
@@ -51,8 +52,8 @@ local function find(list, name, what)
     if item.name == name then return item end
     names[i] = item.name
   end
-  say("%s %s '%s'; there are: %s", name and "no" or "name a", what, name or "",
-    table.concat(names, ", "))
+  say("%s%s; there are: %s", name and "no " or "name a ", name
+    and ("%s '%s'"):format(what, name) or what, table.concat(names, ", "))
 end
 
 local function start(_, workload, cluster)
@@ -119,7 +120,12 @@ end
 function M.run(opts, args)
   local verb, path, name = args[1], args[2], args[3]
   if not path or #args > 3 or not (ACTIONS[verb] or verb == "status") then
-    say("%s", M.usage)
+    sys.errout("usage: " .. M.usage .. "\n")
+    return EXIT_WRONG
+  end
+  local _, wrong = units.duration(opts.within or "1m")
+  if wrong then
+    say("--within: %s", wrong)
     return EXIT_WRONG
   end
   local book = load(opts, path)

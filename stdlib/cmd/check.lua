@@ -63,7 +63,7 @@ function M.more_help(...) return require "runbook.declare.params".more_help(...)
 function M.run(opts, args)
   collectgarbage("setpause", SHORT_LIFE)
   if #args ~= 1 then
-    sys.errout("tranship check: " .. M.usage .. "\n")
+    sys.errout("usage: " .. M.usage .. "\n")
     return EXIT_WRONG
   end
   local book, problems = load(opts, args[1])

@@ -1,17 +1,17 @@
 --- tranship report: a run as one HTML page.
 
+local command = require "runbook.command"
 local report = require "runbook.show.report"
 local runs = require "runbook.record.runs"
-local state = require "base.state"
 local sys = require "vm.sys"
 local try = require "base.try"
 
+local USAGE = "tranship report [RUN] [--out FILE]"
+
 local function run(opts, args)
-  if #args ~= 1 then
-    sys.errout("tranship report: which run? `tranship status` lists them\n")
-    return 3
-  end
-  local folder = try(runs.find(state.dir(), args[1]))
+  if #args > 1 then return command.wrong_usage { usage = USAGE } end
+  local folder, why = command.find_run(args[1])
+  if not folder then return command.refused_run(why) end
   local _, records = try(runs.read(folder))
   local page = report.html(records)
   if opts.out == "-" then
@@ -27,7 +27,7 @@ end
 return {
   name = "report",
   summary = "Write the report of a run: one HTML page, no network needed.",
-  usage = "tranship report RUN [--out FILE]",
+  usage = USAGE,
   examples = {
     "tranship report 7f3a                     write it, print its path",
     "tranship report 7f3a --out - >run.html   print the page itself",

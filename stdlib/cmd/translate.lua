@@ -67,8 +67,9 @@ end
 
 local function position_of(word)
   local topic, partition, offset = word:match "^(.+)/(%d+)/(%d+)$"
-  return topic and { topic = topic, partition = math.tointeger(partition),
-    offset = math.tointeger(offset) }
+  partition, offset = math.tointeger(partition), math.tointeger(offset)
+  return partition and offset
+    and { topic = topic, partition = partition, offset = offset } or nil
 end
 
 --- What the group has on the side that positions come from.
@@ -193,23 +194,34 @@ local function translate(bridge, opts, words)
   return answer_all(book, all, list, opts)
 end
 
-local function is_usage(opts, words)
-  local asks = #words > 0 or opts.group ~= nil
-  local partition = not opts.partition or opts.partition:find "^%d+$"
-  local delimiter = not opts.delimiter or #opts.delimiter == 1
-    or opts.delimiter == "tab"
-  return asks ~= (opts.rows ~= nil) and partition and delimiter
+--- Everything that is wrong with what was asked, one text each.
+local function problems_of(opts, words)
+  local list = {}
+  for _, word in ipairs(words) do
+    if not position_of(word) then
+      list[#list + 1] = word .. " is no topic/partition/offset"
+    end
+  end
+  if opts.rows and (#words > 0 or opts.group) then
+    list[#list + 1] = "--rows reads positions from stdin, and stands alone"
+  end
+  if opts.partition and not opts.partition:find "^%d+$" then
+    list[#list + 1] = "--partition is a number, and not " .. opts.partition
+  end
+  if opts.delimiter and #opts.delimiter ~= 1 and opts.delimiter ~= "tab" then
+    list[#list + 1] = "--delimiter is one character, or tab"
+  end
+  return list
 end
 
 function M.run(opts, args)
   local name = table.remove(args, 1)
-  if not name or not is_usage(opts, args) then return command.wrong_usage(M) end
-  for _, word in ipairs(args) do
-    if not position_of(word) then
-      command.say("translate: %s is no topic/partition/offset", word)
-      return command.WRONG
-    end
+  if not name or not (args[1] or opts.group or opts.rows) then
+    return command.wrong_usage(M)
   end
+  local problems = problems_of(opts, args)
+  for _, problem in ipairs(problems) do command.say("translate: %s", problem) end
+  if #problems > 0 then return command.WRONG end
   local bridge, why = bridges.find(opts, name)
   if not bridge then return why and command.refused(why) or command.WRONG end
   local reading = { phase = "check" }

@@ -24,7 +24,7 @@ local M = {
       choices = { "table", "json" }, help = "how to print" },
     { name = "sample", kind = "value", value = "SHARE",
       help = "data: compare this share only, such as 1%" },
-  }, bridges.options, flags.loading),
+  }, { bridges.options[1] }, flags.loading),
 }
 
 local DIFFERS = 1
@@ -118,11 +118,9 @@ local function compare(bridge, opts)
 end
 
 local function data(opts, name)
-  local bridge, why = bridges.find(opts, name)
+  local bridge, why = bridges.find(opts, name,
+    "name a runbook that declares it, or with --state where it was opened")
   if not bridge then return why and command.refused(why) or command.WRONG end
-  if not bridge.from then
-    return command.refused "both clusters are read; --bootstrap-to is not enough"
-  end
   local ran, code = pcall(compare, bridge, opts)
   bridge:close()
   bridge.from:close()

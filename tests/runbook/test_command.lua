@@ -100,6 +100,7 @@ test("a refusal ends with what to type next", function(t)
     { "tranship status " .. id, "deny", id, "nowhere" },
     { "tranship status", "settle", "ffff", "1", table.unpack(because) },
     { "tranship status " .. id, "settle", id, "9", table.unpack(because) },
+    { "tranship status", "report", "ffff" },
   } do
     local said = at:call(table.unpack(words, 2))
     local what = table.concat(words, " ", 2) .. "\n" .. said.stderr
@@ -176,6 +177,17 @@ test("approve --wait waits for the question; a denial stops with 1", function(t)
   t.equal(at:call("deny", at:id(), "the-line", "--wait").code, 0)
   local _, exit = run:join()
   t.equal(exit, 1)
+end)
+
+test("approve --wait --within gives up in time, and wants a unit", function(t)
+  local at <close> = bench(ASKING)
+  t.equal(at:call("run", at.book, "--yes", "--until", "1").code, 0)
+  local said = at:call("approve", at:id(), "the-line", "--wait", "--within", "200ms")
+  t.equal(said.code, 6)
+  t.match(said.stderr, "did not ask about step the%-line within 200ms")
+  said = at:call("approve", at:id(), "the-line", "--wait", "--within", "30")
+  t.equal(said.code, 3)
+  t.match(said.stderr, '%-%-within: 30 needs a unit: "30s"')
 end)
 
 test("plan: 0, and 2 with --exit-code only when something changes", function(t)

@@ -10,6 +10,7 @@ local command = require "runbook.command"
 local runs = require "runbook.record.runs"
 local sessions = require "runbook.drive.session"
 local shape = require "runbook.drive.shape"
+local units = require "base.units"
 
 local M = {}
 
@@ -135,20 +136,23 @@ function M.command(spec)
       { name = "comment", kind = "value", value = "TEXT",
         help = "why; journalled" },
       { name = "wait", kind = "flag", help = "wait until the step asks" },
-      { name = "within", kind = "value", value = "SECONDS",
+      { name = "within", kind = "value", value = "DURATION",
         help = "with --wait: give up after this long" },
     },
   }
   function made.run(opts, args)
     if #args ~= 2 then return command.wrong_usage(made) end
-    local within = tonumber(opts.within)
-    if not within then return answer(spec, opts, args) end
-    local exit, why = task.deadline(math.floor(within * 1000), answer, spec,
-                                    opts, args)
+    if not opts.within then return answer(spec, opts, args) end
+    local within, wrong = units.duration(opts.within)
+    if not within then
+      command.say("%s: --within: %s", spec.name, wrong)
+      return command.WRONG
+    end
+    local exit, why = task.deadline(within, answer, spec, opts, args)
     if exit then return exit end
     if why.kind ~= "timeout" then return command.refused(why) end
-    command.say("run %s did not ask about step %s within %gs", args[1], args[2],
-                within)
+    command.say("run %s did not ask about step %s within %s", args[1], args[2],
+                opts.within)
     sys.errout(("next:  tranship status %s\n"):format(args[1]))
     return command.WAITING
   end

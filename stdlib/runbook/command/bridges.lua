@@ -44,16 +44,17 @@ local function of_spec(name, spec)
 end
 
 --- The bridge `name`; by its address alone it knows its target only.
+---@param hint? string  what to do when it is not known here
 ---@return table? bridge, tranship.Err? why  nil alone: what is wrong was said
-function M.find(opts, name)
+function M.find(opts, name, hint)
   if name:find "%.lua$" then return of_book(opts, name) end
   if opts.bootstrap_to then
     return of_spec(name, { to = { name = "to", bootstrap = opts.bootstrap_to } })
   end
   local path = place.path(name, "json")
   if not sys.stat(path) then
-    return refuse("there is no bridge %s here (no %s); name a runbook, or its "
-      .. "target with --bootstrap-to", name, path)
+    return refuse("there is no bridge %s here (no %s); %s", name, path, hint
+      or "name a runbook, or its target with --bootstrap-to")
   end
   local spec, why = place.read_config(path)
   if not spec then return nil, why end

@@ -5,6 +5,7 @@ local command = require "runbook.command"
 local engine = require "runbook.engine"
 local runs = require "runbook.record.runs"
 local shape = require "runbook.drive.shape"
+local text = require "base.text"
 local sys = require "vm.sys"
 local undo = require "runbook.drive.undo"
 
@@ -32,7 +33,7 @@ end
 local function show(book, state, to)
   local path = undo.path({ book = book, state = state },
                          { scope = to and "to" or "all", step = to and to.id })
-  sys.errout(("%d steps would be taken back:\n"):format(#path))
+  sys.errout(("%s would be taken back:\n"):format(text.count(#path, "step")))
   for _, known in ipairs(path) do
     local step = book.by_id[known.id]
     local words = #known.intents == 0 and "nothing was changed" or "undo"

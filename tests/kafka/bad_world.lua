@@ -66,7 +66,7 @@ case("live-group", function(new, stage)
   local one = new(ROAD:format("live", "apps.samples.*", "") ..
     'step "2. Carry" { ensure = road:carried { "greeter", to = new } }')
   one:stopped(one:run(), 1, "group greeter is live on old: %S+ at /?127", "at step 2",
-    "bridge live:")
+    "bridge live copies on")
   one:sound(table.unpack(OPEN))
   stage.t.equal(stage.t.ok(stage:client("new"):group_offsets("greeter", { stable = true })), {})
   reader.stop()

@@ -103,7 +103,8 @@ local on = {
   log = function(r) return detail("%s", r.text) end,
   bridge = function(r)
     -- `text` alone says whether it copies, its lag and how to stop it.
-    return news("bridge %s: %s", r.bridge, r.text or "state unknown")
+    local text = r.text or "state unknown"
+    return news("%s%s", text:find "^bridge " and "" or "bridge " .. r.bridge .. ": ", text)
   end,
   ["run.stop"] = function(r) return trouble("%s%s", r.outcome or "stopped", because(r)) end,
   ["run.close"] = function(r) return news("run closed: %s", r.outcome) end,

@@ -56,6 +56,15 @@ local function wrong_password(t, place, admin)
   t.ok(not has_topic(t, admin, "a.wrong"))
 end
 
+-- Without TLS at a listener that wants it: what the connection said, and not only
+-- that there is no broker.
+local function without_tls(t, on)
+  local plain <close> = cluster.new { name = "plain", bootstrap = on.ssl, timeout_ms = 5000 }
+  local topics, why = plain:topics()
+  t.equal(topics, nil)
+  t.match(why, "^cluster plain %(localhost:%d+%): kafka: .*connecting to a SSL listener%?")
+end
+
 -- A right that a step looks for; and one that the plan is refused for.
 local function missing_rights(t, place, admin)
   local one = case(t, place, "rights", "alice-pw",
@@ -85,6 +94,7 @@ test("logins and rights that are refused", function(t)
       timeout_ms = 30000 }
     add_alice(t, admin)
     wrong_password(t, place, admin)
+    without_tls(t, on)
     missing_rights(t, place, admin)
   end)
 end)

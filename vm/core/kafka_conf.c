@@ -12,7 +12,6 @@ static const char *const fixed[][2] = {
     {"enable.auto.offset.store", "false"},
     {"enable.metrics.push", "false"},
     {"log.queue", "true"},
-    {"log.connection.close", "false"},
     {"socket.keepalive.enable", "true"},
     {"reconnect.backoff.ms", "50"},
     {"reconnect.backoff.max.ms", "1000"},

@@ -53,8 +53,9 @@ local function ask_some(self, line)
   local answer, why = ask.at(self, line.leader.host, line.leader.port, kind.name,
     kind.body(topics, batch[1].way))
   for _, topic in ipairs(answer and answer.Topics or {}) do
+    local asked = (known[topic.Name] or {}).asked or {}
     for _, part in ipairs(topic.Partitions) do
-      local one = known[topic.Name].asked[part.PartitionIndex]
+      local one = asked[part.PartitionIndex]
       if one then one.part = part end
     end
   end

@@ -92,9 +92,11 @@ local function offsets_at(self, list, timestamp)
     local answer = ask.at(self, broker.host, broker.port, "ListOffsets",
       OFFSETS.body(group.topics, UNCOMMITTED))
     for _, topic in ipairs(answer and answer.Topics or {}) do
+      local places = group.index[topic.Name] or {}
       for _, part in ipairs(topic.Partitions) do
-        if part.ErrorCode == 0 then
-          found[group.index[topic.Name][part.PartitionIndex]] = part.Offset
+        local number = places[part.PartitionIndex]
+        if number and part.ErrorCode == 0 then
+          found[number] = part.Offset
         elseif ask.MOVED[part.ErrorCode] then
           self:forget(topic.Name)
         end

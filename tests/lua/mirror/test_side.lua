@@ -202,6 +202,18 @@ test("log ends of many partitions: what cannot be told is left out", function(t)
   t.equal(heard[#heard - 1].name, "Metadata", "a leader that moved is looked up")
 end)
 
+test("an answer about what was not asked is none", function(t)
+  for _, at in ipairs { { "apps.b", 0 }, { "apps.a", 7 } } do
+    local one, _, _ <close> = world { b1 = function(name)
+      return name == "Metadata" and metadata("t1", 1, 5) or { Topics = { {
+        Name = at[1], Partitions = { { PartitionIndex = at[2], ErrorCode = 0,
+          Offset = 9 } } } } }
+    end }
+    t.fails("protocol", task.deadline(2000, one.log_end, one, "apps.a", 0))
+    t.equal(one:log_ends { { topic = "apps.a", partition = 0 } }, {})
+  end
+end)
+
 test("a connection that fails takes no other one along", function(t)
   local kept, made = wire.connect, {}
   local _ <close> = setmetatable({}, { __close = function() wire.connect = kept end })

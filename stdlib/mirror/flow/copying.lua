@@ -124,7 +124,10 @@ local function launch(flow, leg, start)
   if not ok then return nil, why end
   ok, why = loan_topic.keep_time(flow, writes)
   if not ok then return nil, why end
-  start.compacted = limits.of(flow.engine, reads, flow:name_on(reads)).compacted
+  local of_source = limits.of(flow.engine, reads, flow:name_on(reads))
+  why = of_source.why
+  if why and why.kind ~= "denied" then return nil, why end
+  start.compacted = of_source.compacted
   local most = limits.of(flow.engine, writes, flow:name_on(writes)).batch_bytes
   start.max_batch_bytes = flow.most_bytes and most > 0
     and math.min(most, flow.most_bytes) or flow.most_bytes or most

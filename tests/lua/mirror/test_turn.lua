@@ -9,6 +9,7 @@ local halt = require "mirror.flow.halt"
 local ledger = require "mirror.topic.ledger"
 local record = require "mirror.topic.record"
 local reopen = require "mirror.flow.reopen"
+local resume = require "mirror.flow.resume"
 local turn = require "mirror.flow.turn"
 
 local test = ...
@@ -207,4 +208,29 @@ test("a hole is filled, the first time under the next epoch", function(t)
     sequence = 0 })
   t.equal({ one.leg.epoch, one.at.epoch, one.at.source, one.at.sequence },
     { 1, 1, RECORDS + 3, 0 })
+end)
+
+test("a topic is copied once it is told whether a cleaner works on it", function(t)
+  local engine = new_engine()
+  local one, honest, policy, launched = drained(engine), resume.position, nil, nil
+  one.inbox = task.queue()
+  engine.clients = { to = { configs = function() return { t = {} } end } }
+  engine.clients.from = { configs = function()
+    if not policy then return refused "timeout" end
+    return { t = { ["cleanup.policy"] = { value = policy } } }
+  end }
+  function engine.launch(_, _, start)
+    launched = start
+    return true
+  end
+  function engine.has_begun() end
+  function resume.position()
+    return { source_offset = RECORDS, target_offset = RECORDS, sequence = RECORDS }
+  end
+  local _ <close> = setmetatable({}, { __close = function() resume.position = honest end })
+  t.fails("timeout", one:copy(one.leg))
+  t.equal(launched, nil)
+  policy = "compact"
+  t.equal({ one:copy(one.leg) }, { "rest" })
+  t.equal(launched.compacted, true)
 end)

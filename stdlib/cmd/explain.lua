@@ -63,6 +63,7 @@ function M.word_page(name, field_name)
     end
   end
   local asked = not field_name and require "runbook.declare.offers".of(name) or {}
+  if name == "params" then asked = require "runbook.declare.types".lines() end
   table.move(asked, 1, #asked, #lines + 1, lines)
   return found and table.concat(lines, "\n") .. "\n" or nil
 end

@@ -48,9 +48,8 @@ local function simulate(cluster, primitive, list)
     local answer
     answer, why = client[primitive](client, list, { validate_only = true })
     if not answer then return nil, why end
-    for _, item in ipairs(answer) do
-      if item.err then return nil, item.err end
-    end
+    why = cluster:_failed(answer)
+    if why then return nil, why end
     return true
   end
 end

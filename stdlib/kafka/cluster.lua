@@ -322,6 +322,13 @@ function Cluster:_renew_login()
   return true
 end
 
+--- The same err, beginning with what it is about.
+local function about_this(why, about)
+  return err.new { kind = why.kind, origin = why.origin, code = why.code,
+    retriable = why.retriable, fatal = why.fatal,
+    message = ("%s: %s"):format(about, why.message) }
+end
+
 local function ask(self, primitive, ...)
   local client, why = self:_client "read"
   if not client then return nil, why end
@@ -336,8 +343,22 @@ function Cluster:_ask(primitive, ...)
   local answer, why = ask(self, primitive, ...)
   if answer == nil and why.kind == "auth" and self:_renew_login() then
     return ask(self, primitive, ...)
+  elseif answer == nil and why.kind == "denied" then
+    return nil, about_this(why, self.name)
   end
   return answer, why
+end
+
+--- The err of the first item that failed, with what that item is about; nil
+-- when all went well.
+function Cluster:_failed(answer)
+  for _, item in ipairs(answer) do
+    local about = item.topic or item.group or item.name
+    if about and item.partition then about = ("%s/%d"):format(about, item.partition) end
+    if item.err then
+      return about_this(item.err, about and about .. " on " .. self.name or self.name)
+    end
+  end
 end
 
 --- Calls a writing primitive: nil, err also when an item of it failed.
@@ -351,9 +372,8 @@ function Cluster:_tell(primitive, ...)
   local answer
   answer, why = client[primitive](client, ...)
   if not answer then return nil, why end
-  for _, item in ipairs(answer) do
-    if item.err then return nil, item.err, answer end
-  end
+  why = self:_failed(answer)
+  if why then return nil, why, answer end
   return answer
 end
 

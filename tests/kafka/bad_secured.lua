@@ -74,7 +74,8 @@ local function missing_rights(t, place, admin)
   one:give_up()
 
   local other = case(t, place, "denied", "alice-pw", MAKE:format "a.denied")
-  other:refused(other:run(), "step 1 %(1%. Make it%)", "[Aa]uthorization failed")
+  other:refused(other:run(), "step 1 %(1%. Make it%): a%.denied on new: "
+    .. "[^\n]*[Aa]uthorization failed")
   t.ok(not has_topic(t, admin, "a.denied"))
 
   -- Given the right, the same runbook goes through.

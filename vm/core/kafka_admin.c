@@ -232,6 +232,16 @@ static void add_config(kafka_req *req, tsh_data *to,
                     source == RD_KAFKA_CONFIG_SOURCE_DEFAULT_CONFIG);
 }
 
+static int config_error(const rd_kafka_ConfigResource_t *resource,
+                        rd_kafka_resp_err_t code, tsh_err *err) {
+  const char *why = rd_kafka_ConfigResource_error_string(resource);
+  char text[512];
+  snprintf(text, sizeof text, "settings of %s: %s",
+           rd_kafka_ConfigResource_name(resource),
+           why ? why : rd_kafka_err2str(code));
+  return tsh_kafka__fail(err, code, text);
+}
+
 int tsh_kafka__configs_read(kafka_req *req, rd_kafka_event_t *event,
                             tsh_err *err) {
   size_t count, entries;
@@ -243,8 +253,7 @@ int tsh_kafka__configs_read(kafka_req *req, rd_kafka_event_t *event,
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
       continue;
     if (code)
-      return tsh_kafka__fail(err, code,
-                             rd_kafka_ConfigResource_error_string(list[i]));
+      return config_error(list[i], code, err);
     tsh_data *resource = tsh_data_add_table(
         req->pool, req->out,
         tsh_pool_text(req->pool, rd_kafka_ConfigResource_name(list[i])));

@@ -104,6 +104,23 @@ end
 
 function M.is(value) return getmetatable(value) == Type end
 
+--- Lines about the types that stand in `params`, and what each may say.
+---@return string[]
+function M.lines()
+  local lines = {}
+  local function add(name, says, fields)
+    for _, field in ipairs(fields) do
+      says[#says + 1] = ("%s (%s)"):format(field.name, field.desc)
+    end
+    lines[#lines + 1] = ("  %-11s %s"):format(name, table.concat(says, ", "))
+  end
+  for _, name in ipairs(M.plain) do
+    add("a." .. name, { schema.kinds[name].says }, OWN[name] or {})
+  end
+  add("each one", {}, COMMON)
+  return lines
+end
+
 --- The table `a` of the runbook's words.
 M.a = setmetatable({}, {
   __index = function(_, kind)

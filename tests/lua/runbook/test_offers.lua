@@ -30,6 +30,8 @@ test("a goal: what it makes so, what it takes, on Strimzi too", function(t)
 end)
 
 test("a question, by itself or of a thing", function(t)
+  t.match(explain.page "params",
+    '\n  a%.duration +a duration such as "5m"\n.*\n  each one +default %(')
   for _, what in ipairs { "lag", "road:lag", "bridge.lag" } do
     local page = t.ok(explain.page(what), what)
     t.match(page, "lag  of a bridge\n  Records the copy is behind its writers")

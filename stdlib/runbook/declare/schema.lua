@@ -165,7 +165,8 @@ M.words = {
       { name = "topics", kind = "list", of = "pattern", required = true,
         phase = "declare", desc = "names and patterns that it carries" },
       { name = "except", kind = "list", of = "pattern", phase = "declare",
-        desc = "names and patterns that it leaves out" },
+        desc = "names and patterns that it leaves out; of a bridge that is open, what is "
+          .. "no longer counted, compared, or waited for to close it" },
       { name = "names", kind = "any", default = "same", phase = "declare",
         desc = "\"same\", { prefix = \"blue.\" } or a map of names" },
       { name = "offsets", kind = "choice", default = "auto",

@@ -49,4 +49,16 @@ function M.wrap(cause, text)
   }
 end
 
+--- What an err says to people: its message, and what led to it if that is not in
+-- there yet.
+---@param why any
+---@return string
+function M.told(why)
+  if type(why) ~= "table" or type(why.message) ~= "string" then return tostring(why) end
+  local cause = why.cause
+  local inner = type(cause) == "table" and cause.message or cause
+  if cause == nil or why.message:find(tostring(inner), 1, true) then return why.message end
+  return ("%s: %s"):format(why.message, tostring(cause))
+end
+
 return M

@@ -152,7 +152,8 @@ function M:group_state(id)
   return effect.observe(self:_path("group", id), function()
     local found, why = self:_ask("describe_groups", { id })
     if not found then return nil, why end
-    if found[1].err then return nil, found[1].err end
+    why = self:_failed(found)
+    if why then return nil, why end
     return found[1]
   end)
 end
@@ -165,9 +166,8 @@ function M:group_offsets(id)
   return effect.observe(self:_path("group", id, "offsets"), function()
     local list, why = self:_ask("group_offsets", id, { stable = true })
     if not list then return nil, why end
-    for _, item in ipairs(list) do
-      if item.err then return nil, item.err end
-    end
+    why = self:_failed(list)
+    if why then return nil, why end
     table.sort(list, function(a, b)
       if a.topic ~= b.topic then return a.topic < b.topic end
       return a.partition < b.partition
@@ -222,7 +222,8 @@ function M:read(range)
     ends, why = client:offsets { { topic = range.topic,
       partition = range.partition or 0, at = "stable" } }
     if not ends then return nil, why end
-    if ends[1].err then return nil, ends[1].err end
+    why = self:_failed(ends)
+    if why then return nil, why end
     to = ends[1].offset
   end
   local reader <close>, refused = client:reader {

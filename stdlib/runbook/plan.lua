@@ -3,6 +3,7 @@
 -- overlay; what nobody can know yet ends that step's plan and says why.
 
 local effect = require "base.effect"
+local err = require "base.err"
 local json = require "vm.json"
 local sys = require "vm.sys"
 local task = require "vm.task"
@@ -66,10 +67,7 @@ local function recorder(planned, overlay)
 end
 
 local function ended(planned, why, overlay)
-  local text = type(why) == "table" and why.message or tostring(why)
-  if type(why) == "table" and why.cause then
-    text = ("%s: %s"):format(text, tostring(why.cause))
-  end
+  local text = err.told(why)
   if type(why) == "table" and why.kind == "unknown" then
     planned.status, planned.because = "depends", text
   elseif type(why) == "table" and why.kind == "timeout" then

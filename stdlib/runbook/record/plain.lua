@@ -2,6 +2,7 @@
 -- Journal, plan and report show what scripts and faces hand them; this makes
 -- sure that it is data, that it ends, and that no secret is in it.
 
+local err = require "base.err"
 local json = require "vm.json"
 local secret = require "vm.secret"
 
@@ -69,7 +70,7 @@ function M.error(why)
   return {
     kind = copy(why.kind, 1), origin = copy(why.origin, 1),
     code = copy(why.code, 1), retriable = why.retriable and true or nil,
-    message = copy(tostring(why.message or why), 1),
+    message = copy(err.told(why), 1),
     cause = why.cause and secret.redact(tostring(why.cause)) or nil,
   }
 end

@@ -45,3 +45,12 @@ test("C's errs and Lua's are of one kind", function(t)
   t.equal(why.code, 2)
   t.match(why, "^sys: read /no/such/file: No such file")
 end)
+
+test("told to people, with what led to it, once", function(t)
+  local cause = err.new { kind = "io", origin = "sys", message = "connection refused" }
+  t.equal(err.told(err.wrap(cause, "cluster old")), "cluster old: sys: connection refused")
+  t.equal(err.told(err.new { message = "gave up: connection refused", cause = cause }),
+    "gave up: connection refused")
+  t.equal(err.told(cause), "connection refused")
+  t.equal(err.told "plain", "plain")
+end)

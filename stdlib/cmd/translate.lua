@@ -208,6 +208,12 @@ local function problems_of(opts, words)
   if opts.partition and not opts.partition:find "^%d+$" then
     list[#list + 1] = "--partition is a number, and not " .. opts.partition
   end
+  for _, field in ipairs(opts.no_head and { "topic", "partition", "offset" } or {}) do
+    local column = opts[field .. "_field"] or field
+    if not opts[field] and not column:find "^[1-9]%d*$" then
+      list[#list + 1] = ("--no-head: --%s-field is the number of a column"):format(field)
+    end
+  end
   if opts.delimiter and #opts.delimiter ~= 1 and opts.delimiter ~= "tab" then
     list[#list + 1] = "--delimiter is one character, or tab"
   end

@@ -190,6 +190,21 @@ test("approve --wait --within gives up in time, and wants a unit", function(t)
   t.match(said.stderr, '%-%-within: 30 needs a unit: "30s"')
 end)
 
+test("translate: all that is wrong with a command line is said at once", function(t)
+  local at <close> = bench(PLAIN)
+  local said = at:call("translate", "road", "--rows", "csv", "--no-head",
+    "--topic", "a", "--offset-field", "pos", "--delimiter", "ab", "t/0/99999999999999999999")
+  t.equal(said.code, 3)
+  local lines = {}
+  for line in said.stderr:gmatch "translate: ([^\n]+)" do lines[#lines + 1] = line end
+  t.equal(lines, {
+    "t/0/99999999999999999999 is no topic/partition/offset",
+    "--rows reads positions from stdin, and stands alone",
+    "--no-head: --partition-field is the number of a column",
+    "--no-head: --offset-field is the number of a column",
+    "--delimiter is one character, or tab" })
+end)
+
 test("plan: 0, and 2 with --exit-code only when something changes", function(t)
   local at <close> = bench(PLAIN)
   t.equal(at:call("plan", at.book).code, 0)

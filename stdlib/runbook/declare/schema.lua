@@ -179,7 +179,7 @@ M.words = {
           mapped = "each at the target's next offset, committed records only; "
             .. "the map says which is which",
           auto = "same where the target is empty and gaps can be filled, else "
-            .. "mapped; `progress` says which and why",
+            .. "mapped; the plan says which and why",
         } },
       { name = "configs", kind = "choice", default = "created",
         values = { "created", "followed" }, phase = "run",

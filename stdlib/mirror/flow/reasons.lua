@@ -18,6 +18,14 @@ M.is_refusal = {
 
 local SAME_TROUBLE = 5 -- refusals of the same kind at the same offset
 
+--- What to do about a source that is not the one any more that was copied.
+local function anew(flow, writes)
+  local name, side = flow:name_on(writes), flow:side(writes).name
+  return ("to copy what is there now: leave %s out by `except`, close the bridge, "
+    .. "make %s on %s again, empty, and open the bridge with it")
+    :format(flow.topic, name, side)
+end
+
 function M.failed(_, event) return nil, event.err end
 
 function M.leader(flow, event)
@@ -116,7 +124,7 @@ function M.timestamp(flow, event, leg)
 end
 
 function M.out_of_range(flow, event, leg)
-  local reads = ledger.sides(leg)
+  local reads, writes = ledger.sides(leg)
   if event.log_end and event.log_end < event.source_offset then
     event.diverged_at = event.log_end
     return M.diverged(flow, event, leg)
@@ -124,9 +132,9 @@ function M.out_of_range(flow, event, leg)
   return nil, halt.new("out_of_range", { side = reads,
     from = event.source_offset, to = event.log_start }, "%s: the source no "
     .. "longer holds offsets %d to %d (its log is %s to %s): they were "
-    .. "removed before they were copied", flow.id, event.source_offset,
+    .. "removed before they were copied; %s", flow.id, event.source_offset,
     (event.log_start or event.source_offset + 1) - 1,
-    tostring(event.log_start), tostring(event.log_end))
+    tostring(event.log_start), tostring(event.log_end), anew(flow, writes))
 end
 
 --- The target gave another offset than expected. What lies there is looked at
@@ -147,19 +155,19 @@ function M.foreign(flow, event, leg)
 end
 
 function M.diverged(flow, event, leg)
-  local reads = ledger.sides(leg)
+  local reads, writes = ledger.sides(leg)
   local cut = event.diverged_at or event.log_end
   return nil, halt.new("diverged", { side = reads,
     from = cut or event.source_offset, to = event.source_offset },
     "%s: the source's log was cut back to offset %s, after everything below "
-    .. "%d had been copied", flow.id, tostring(cut or "?"),
-    event.source_offset)
+    .. "%d had been copied; %s", flow.id, tostring(cut or "?"),
+    event.source_offset, anew(flow, writes))
 end
 
 --- The topic is not the one that was copied: it was made again, or is gone.
 function M.topic_id(flow, event, leg)
   flow:forget()
-  local reads = ledger.sides(leg)
+  local reads, writes = ledger.sides(leg)
   local side, name = flow:side(reads), flow:name_on(reads)
   local there, why = side:leader(name, flow.partition)
   if not there and why.kind == "denied" then return nil, why end
@@ -167,8 +175,10 @@ function M.topic_id(flow, event, leg)
     or "made again"
   return nil, halt.new("topic_id", { side = reads, from = event.source_offset,
     to = event.source_offset }, "%s: the topic was %s on %s after source "
-    .. "offset %d; what was copied stays", flow.id, what, side.name,
-    event.source_offset)
+    .. "offset %d; what was copied stays; %s", flow.id, what, side.name,
+    event.source_offset, what == "deleted"
+      and ("leave %s out by `except` to close the bridge"):format(flow.topic)
+      or anew(flow, writes))
 end
 
 return M

@@ -162,9 +162,11 @@ function M.hash(rec)
   return sys.sha256(table.concat(parts)):sub(1, HASH_LENGTH)
 end
 
---- Would the same records also be there a few places further on?
+local LEAST_SEEN = 2 -- records that tell of a repetition
+
+--- Would the same records also be there some places further on?
 local function is_periodic(hashes)
-  for shift = 1, #hashes // 2 do
+  for shift = 1, math.max(#hashes // 2, #hashes - LEAST_SEEN) do
     local same = true
     for index = 1, #hashes - shift do
       same = same and hashes[index] == hashes[index + shift]

@@ -3,6 +3,7 @@
 -- what is wanted. Offsets are always kept per cluster side, `from` and `to`,
 -- whatever way a leg copies.
 
+local err = require "base.err"
 local record = require "mirror.topic.record"
 
 local M = {}
@@ -182,7 +183,12 @@ function M:fold(rec)
   if why then
     self.problems[#self.problems + 1] = why
   elseif said and fold[said.kind] then
-    fold[said.kind](self, said)
+    local ok, problem = pcall(fold[said.kind], self, said)
+    if not ok then
+      self.problems[#self.problems + 1] = err.new { kind = "invalid",
+        origin = "bridge", message = ("record %s at offset %d is none of a "
+          .. "bridge: %s"):format(rec.key, rec.offset, tostring(problem)) }
+    end
   end
 end
 

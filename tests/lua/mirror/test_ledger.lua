@@ -292,3 +292,11 @@ test("what the other side has removed is no place, whichever way it is told", fu
   t.equal(answer("b.t", 89, 50, true), { "t", "removed on the other side" })
   t.equal(answer("b.t", 90, 50, true), { "t", "exact", 50 })
 end)
+
+test("a record that no bridge has written is a problem, not the end", function(t)
+  local book = ledger_of { { "bridge", { name = "road" } }, { "at", {} },
+    { "leg/t/x/1/1", {} }, { "seg/t", {} } }
+  t.equal(book.bridge.name, "road")
+  t.equal(#book.problems, 3)
+  t.match(book.problems[2], "record leg/t/x/1/1 at offset 2 is none of a bridge")
+end)

@@ -21,7 +21,8 @@ static inline void ring(void *user) {
   pthread_mutex_unlock(&o->lock);
 }
 
-static inline void owner_open(owner *o, size_t memory, int64_t rate) {
+static inline void owner_open_with(owner *o, size_t memory, int64_t rate,
+                                   uint32_t timeout_ms) {
   *o = (owner){0};
   pthread_mutex_init(&o->lock, NULL);
   pthread_cond_init(&o->rung, NULL);
@@ -29,10 +30,14 @@ static inline void owner_open(owner *o, size_t memory, int64_t rate) {
                                 .rate = rate,
                                 .workers = 3,
                                 .progress_ms = 1,
-                                .timeout_ms = 10000,
+                                .timeout_ms = timeout_ms,
                                 .rung = ring,
                                 .user = o};
   assert_int_equal(tsh_mirror_open(&o->mirror, &options, NULL), 0);
+}
+
+static inline void owner_open(owner *o, size_t memory, int64_t rate) {
+  owner_open_with(o, memory, rate, 10000);
 }
 
 static inline void owner_close(owner *o) {

@@ -91,7 +91,7 @@ typedef struct world {
     bool commit;
   } ends[MOST_ENDS]; /* transactions that were ended */
   int end_count;
-  atomic_bool hold_offsets; /* their askers wait */
+  atomic_bool hold_produce[MOST_LOGS], hold_offsets; /* their askers wait */
   atomic_int offsets_asked;
   size_t most_size; /* of a batch that is taken; 0: any */
 } world;
@@ -365,6 +365,8 @@ static inline void serve_produce(broker *b, in *i, out *o) {
     int32_t partition = (int32_t)get_n(i, 4);
     size_t size = (size_t)get_n(i, 4);
     int64_t base = -1;
+    while (w->hold_produce[partition] && !w->closing)
+      usleep(1000);
     pthread_mutex_lock(&w->lock);
     int error = w->produce_error, bad_record = error ? w->bad_record : 0;
     w->produce_error = 0;

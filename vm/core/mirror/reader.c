@@ -28,6 +28,7 @@ typedef struct fetch {
   lane *lane;
   struct iovec body;
   size_t promised; /* bytes of the memory budget */
+  bool waits;      /* for news, at the broker */
   size_t count;
   flow *flows[]; /* NULL where one has gone meanwhile */
 } fetch;
@@ -70,8 +71,9 @@ void tsh_mirror__want_fetch(flow *flow, bool at_once) {
 }
 
 /* A share of the budget, or 0 while there is none and bytes of our own will
- * come back to ask again. */
-size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted) {
+ * come back to ask again: those of fetches that wait may come back too late for
+ * one that need not wait. */
+size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted, bool waits) {
   size_t allowed = tsh_mirror__allowed(mirror);
   if (allowed == 0)
     return 0;
@@ -80,13 +82,20 @@ size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted) {
   size_t memory = mirror->shared->memory;
   size_t held = atomic_load(&mirror->shared->held);
   size_t left = memory > held ? memory - held : 0;
-  if (left < wanted && left < LEAST_BYTES && mirror->held > 0)
+  size_t ours = waits ? mirror->held : mirror->held - mirror->waiting;
+  if (left < wanted && left < LEAST_BYTES && ours > 0)
     return 0;
   size_t promised = wanted <= left ? wanted : left;
   if (promised < LEAST_BYTES)
     promised = LEAST_BYTES;
   tsh_mirror__hold(mirror, promised);
+  mirror->waiting += waits ? promised : 0;
   return promised;
+}
+
+void tsh_mirror__take_back(tsh_mirror *mirror, size_t promised, bool waits) {
+  tsh_mirror__give_back(mirror, promised);
+  mirror->waiting -= waits ? promised : 0;
 }
 
 tsh_fetch_want tsh_mirror__want_of(const flow *flow) {
@@ -144,7 +153,8 @@ static int send(fetch *asked, int32_t wait_ms, tsh_err *err) {
 
 static void forget(fetch *asked) {
   asked->lane->busy = false;
-  tsh_mirror__give_back(asked->lane->source->mirror, asked->promised);
+  tsh_mirror__take_back(asked->lane->source->mirror, asked->promised,
+                        asked->waits);
   free(asked->body.iov_base);
   free(asked);
 }
@@ -172,16 +182,17 @@ static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
   if (count++ == most)
     break;
   count = count > most ? most : count;
-  size_t promised = tsh_mirror__promise(mirror, bytes);
+  size_t promised = tsh_mirror__promise(mirror, bytes, wait_ms > 0);
   if (promised == 0)
     return false;
   fetch *asked = calloc(1, sizeof *asked + count * sizeof(flow *));
   if (asked == NULL) {
-    tsh_mirror__give_back(mirror, promised);
+    tsh_mirror__take_back(mirror, promised, wait_ms > 0);
     return false;
   }
   asked->lane = lane;
   asked->promised = promised;
+  asked->waits = wait_ms > 0;
   asked->count = count;
   for (size_t i = 0; i < count; i++) {
     asked->flows[i] = TAILQ_FIRST(list);

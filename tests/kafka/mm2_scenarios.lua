@@ -226,7 +226,10 @@ function case.from_latest_only_what_is_written_later_is_copied(c)
   world:make_mapped("latest.mapped", 1, 2 * RECORDS) -- past where the copy begins
   for _, name in ipairs(topics) do
     write(old, name, 0, RECORDS)
-    begins[name] = world:ends(old, name, 0).stop
+    begins[name] = world:await("marker of the commit", function()
+      local ends = world:ends(old, name, 0)
+      return ends.stable == ends.stop and ends.stop
+    end)
   end
   local finish = leave_open(c, "latest.open")
   local road = world:bridge { name = "latest", topics = { "latest.*" },

@@ -286,6 +286,9 @@ end
 function M:fence(topics, options)
   local list = names.list(topics)
   options = given(options, { "still" }, "fence")
+  if #list == 0 then
+    invalid("E0109", '%s:fence needs topics, such as "apps.orders"', self.name)
+  end
   local still = options.still and answer.ms(options.still)
   return ask(self, "nobody writes " .. table.concat(list, ", "), {}, function()
     local book, why = self:open_ledger()

@@ -20,3 +20,4 @@ step "10" { verify = app:ready(target) }
 step "11" { ensure = road:carried { "g" } }
 step "12" { ensure = target:shaped_like(nil) }
 step "13" { verify = road:lag { at_most = p.mots } }
+step "14" { verify = road:fence {} }

@@ -149,6 +149,10 @@ struct flow {
   int asking;             /* questions in flight */
 };
 
+/* What bytes of the budget are promised to: a fetch of what is known to be
+ * there, one that waits for what is to come, the watch over quiet flows. */
+typedef enum promise { TO_BEHIND, TO_IDLE, TO_WATCH, PROMISES } promise;
+
 /* A broker that is read from, in one version of Fetch and isolation level. */
 typedef struct lane {
   source *source;
@@ -265,8 +269,8 @@ struct tsh_mirror {
   source *sources;
   target *targets;
   aside *asides;
-  size_t held;    /* bytes promised to fetches or kept */
-  size_t waiting; /* of those, promised to fetches that wait at a broker */
+  size_t held;               /* bytes promised to fetches or kept */
+  size_t promised[PROMISES]; /* of those, by what was promised them */
   struct flow_list dirty;
   tsh_timer *progress;
   tsh_timer *pause; /* of fetching, while the rate is used up; or NULL */
@@ -355,8 +359,8 @@ void tsh_mirror__want_fetch(flow *flow, bool at_once);
 void tsh_mirror__no_fetch(flow *flow);
 void tsh_mirror__detach(flow *flow); /* from its list or fetch, not the watch */
 /* Bytes that a fetch may bring, counted as held; 0: none now. */
-size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted, bool waits);
-void tsh_mirror__take_back(tsh_mirror *mirror, size_t promised, bool waits);
+size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted, promise to);
+void tsh_mirror__take_back(tsh_mirror *mirror, size_t promised, promise to);
 tsh_fetch_limits tsh_mirror__limits(const source *source, int32_t wait_ms,
                                     size_t bytes);
 tsh_fetch_want tsh_mirror__want_of(const flow *flow);

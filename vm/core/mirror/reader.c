@@ -28,7 +28,7 @@ typedef struct fetch {
   lane *lane;
   struct iovec body;
   size_t promised; /* bytes of the memory budget */
-  bool waits;      /* for news, at the broker */
+  promise to;      /* what they are promised to */
   size_t count;
   flow *flows[]; /* NULL where one has gone meanwhile */
 } fetch;
@@ -70,10 +70,24 @@ void tsh_mirror__want_fetch(flow *flow, bool at_once) {
     TAILQ_INSERT_TAIL(list_of(flow), flow, fetching);
 }
 
-/* A share of the budget, or 0 while there is none and bytes of our own will
- * come back to ask again: those of fetches that wait may come back too late for
- * one that need not wait. */
-size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted, bool waits) {
+/* Bytes of the worker's own that come back in time to ask again. Those of a
+ * fetch that waits come back too late for one that need not; and the watch,
+ * which asks again at once, would have them back before any other. */
+static size_t coming_back(const tsh_mirror *mirror, promise to) {
+  const size_t *promised = mirror->promised;
+  switch (to) {
+    case TO_BEHIND:
+      return mirror->held - promised[TO_IDLE] - promised[TO_WATCH];
+    case TO_IDLE:
+      return mirror->held - promised[TO_WATCH];
+    default:
+      return 0;
+  }
+}
+
+/* A share of the budget, the least one where there is none; or 0 while bytes
+ * of our own are to come back. */
+size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted, promise to) {
   size_t allowed = tsh_mirror__allowed(mirror);
   if (allowed == 0)
     return 0;
@@ -82,20 +96,19 @@ size_t tsh_mirror__promise(tsh_mirror *mirror, size_t wanted, bool waits) {
   size_t memory = mirror->shared->memory;
   size_t held = atomic_load(&mirror->shared->held);
   size_t left = memory > held ? memory - held : 0;
-  size_t ours = waits ? mirror->held : mirror->held - mirror->waiting;
-  if (left < wanted && left < LEAST_BYTES && ours > 0)
+  if (left < wanted && left < LEAST_BYTES && coming_back(mirror, to) > 0)
     return 0;
   size_t promised = wanted <= left ? wanted : left;
   if (promised < LEAST_BYTES)
     promised = LEAST_BYTES;
   tsh_mirror__hold(mirror, promised);
-  mirror->waiting += waits ? promised : 0;
+  mirror->promised[to] += promised;
   return promised;
 }
 
-void tsh_mirror__take_back(tsh_mirror *mirror, size_t promised, bool waits) {
+void tsh_mirror__take_back(tsh_mirror *mirror, size_t promised, promise to) {
   tsh_mirror__give_back(mirror, promised);
-  mirror->waiting -= waits ? promised : 0;
+  mirror->promised[to] -= promised;
 }
 
 tsh_fetch_want tsh_mirror__want_of(const flow *flow) {
@@ -154,7 +167,7 @@ static int send(fetch *asked, int32_t wait_ms, tsh_err *err) {
 static void forget(fetch *asked) {
   asked->lane->busy = false;
   tsh_mirror__take_back(asked->lane->source->mirror, asked->promised,
-                        asked->waits);
+                        asked->to);
   free(asked->body.iov_base);
   free(asked);
 }
@@ -182,17 +195,18 @@ static bool start(lane *lane, struct flow_list *list, size_t most, size_t bytes,
   if (count++ == most)
     break;
   count = count > most ? most : count;
-  size_t promised = tsh_mirror__promise(mirror, bytes, wait_ms > 0);
+  promise to = wait_ms > 0 ? TO_IDLE : TO_BEHIND;
+  size_t promised = tsh_mirror__promise(mirror, bytes, to);
   if (promised == 0)
     return false;
   fetch *asked = calloc(1, sizeof *asked + count * sizeof(flow *));
   if (asked == NULL) {
-    tsh_mirror__take_back(mirror, promised, wait_ms > 0);
+    tsh_mirror__take_back(mirror, promised, to);
     return false;
   }
   asked->lane = lane;
   asked->promised = promised;
-  asked->waits = wait_ms > 0;
+  asked->to = to;
   asked->count = count;
   for (size_t i = 0; i < count; i++) {
     asked->flows[i] = TAILQ_FIRST(list);

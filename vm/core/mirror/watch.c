@@ -258,7 +258,7 @@ static int send(watch *watch, tsh_err *err) {
 
 static void end_request(watch *watch) {
   watch->lane.busy = false;
-  tsh_mirror__take_back(watch->lane.source->mirror, watch->promised, true);
+  tsh_mirror__take_back(watch->lane.source->mirror, watch->promised, TO_WATCH);
   free(watch->body.iov_base);
   watch->body = (struct iovec){NULL, 0};
 }
@@ -279,7 +279,7 @@ void tsh_mirror__pump_watch(source *source) {
   watch *watch = &source->watch;
   if (watch->lane.busy || (watch->count == 0 && TAILQ_EMPTY(&watch->drowsy)))
     return;
-  watch->promised = tsh_mirror__promise(source->mirror, WATCH_BYTES, true);
+  watch->promised = tsh_mirror__promise(source->mirror, WATCH_BYTES, TO_WATCH);
   if (watch->promised == 0)
     return;
   take_in(watch);

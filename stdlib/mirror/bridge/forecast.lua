@@ -7,20 +7,9 @@ local answer = require "mirror.answer"
 local founding = lazy "mirror.bridge.founding"
 local kinds = require "mirror.offsets.kind"
 local names = require "mirror.names"
+local proof = lazy "mirror.offsets.proof"
 
 local M = {}
-
---- Offsets of places, or the first that is not to be had.
-local function offsets(client, places)
-  if #places == 0 then return {} end
-  local found, why = client:offsets(places)
-  if not found then return nil, why end
-  for index, one in ipairs(found) do
-    if one.err then return nil, one.err end
-    found[index] = one.offset
-  end
-  return found
-end
 
 --- Partitions without a leg: { id, source, target, begins = "start" or "stable" }.
 local function newcomers(bridge, book, shapes)
@@ -43,36 +32,28 @@ local function newcomers(bridge, book, shapes)
   return list
 end
 
-local function place(of, at)
-  return { topic = of.topic, partition = of.partition, at = at }
-end
-
---- Adds `begin`, and `bounds` of the log on the target: empty where there is none.
+--- Fills in the offsets where copies would begin, and the bounds of the logs on
+-- the target: empty where there is none.
 local function look(bridge, list)
-  local topics, why = bridge.to:client("read"):topics()
+  local from, to = bridge.from:client "read", bridge.to:client "read"
+  local topics, why = to:topics()
   if not topics then return nil, why end
-  local there, asked = {}, { from = {}, to = {} }
+  local there, sources, targets = {}, { start = {}, stable = {} }, {}
   for _, one in ipairs(topics) do there[one.name] = one.partitions end
   for _, one in ipairs(list) do
-    table.insert(asked.from, place(one.source, one.begins))
-    one.is_there = one.target.partition < (there[one.target.topic] or 0)
-    if one.is_there then
-      table.insert(asked.to, place(one.target, "start"))
-      table.insert(asked.to, place(one.target, "end"))
+    table.insert(sources[one.begins], one.source)
+    if one.target.partition < (there[one.target.topic] or 0) then
+      targets[#targets + 1] = one.target
+    else
+      one.target.start, one.target["end"] = 0, 0
     end
   end
-  local from, to
-  from, why = offsets(bridge.from:client "read", asked.from)
-  if not from then return nil, why end
-  to, why = offsets(bridge.to:client "read", asked.to)
-  if not to then return nil, why end
-  local at = 1
-  for index, one in ipairs(list) do
-    one.begin, one.bounds = from[index], { start = 0, stop = 0 }
-    if one.is_there then
-      one.bounds = { start = to[at], stop = to[at + 1] }
-      at = at + 2
-    end
+  for _, asked in ipairs { { from, sources.start, "start" },
+    { from, sources.stable, "stable" }, { to, targets, "start" },
+    { to, targets, "end" } } do
+    local ok = #asked[2] == 0
+    if not ok then ok, why = proof.bounds(table.unpack(asked)) end
+    if not ok then return nil, why end
   end
   return true
 end
@@ -91,11 +72,14 @@ function M.lines(bridge)
   ok, why = look(bridge, list)
   if not ok then return nil, why end
   for _, one in ipairs(list) do
-    local is, reason = kinds.of(bridge.offsets, one.begin, one.bounds)
+    local begin, stop = one.source[one.begins], one.target["end"]
+    local is, reason = kinds.of(bridge.offsets, begin,
+      { start = one.target.start, stop = stop })
     if is == "same" then
       kept = kept + 1
-      local gap = one.begin - one.bounds.stop
-      if gap > 0 then filled[#filled + 1] = ("%s (%d)"):format(one.id, gap) end
+      if begin > stop then
+        filled[#filled + 1] = ("%s (%d)"):format(one.id, begin - stop)
+      end
     else
       mapped[#mapped + 1] = ("%s (%s)"):format(one.id, reason)
     end

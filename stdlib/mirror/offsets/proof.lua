@@ -7,6 +7,7 @@ local M = {}
 
 local SAMPLE = 8              -- records compared from each position
 local MOST = 32768            -- ... where they are too alike to tell apart
+local LEAST_SEEN = 2          -- records that tell of a repetition
 local FIRST_WINDOW = 64       -- offsets looked at first; grows eightfold
 local GROWTH = 8
 local RECORD_BYTES = 1024     -- asked for at a time, for each offset of a window
@@ -161,8 +162,6 @@ function M.hash(rec)
   end
   return sys.sha256(table.concat(parts)):sub(1, HASH_LENGTH)
 end
-
-local LEAST_SEEN = 2 -- records that tell of a repetition
 
 --- Would the same records also be there some places further on?
 local function is_periodic(hashes)
